@@ -1,0 +1,104 @@
+/* A vector of `real`, VLEN lanes: one name for the widest register that the flags of this build allow.
+ *
+ * FASTRNN_DOUBLE picks the precision. + - * / are the compiler's own vector operators; what they cannot say stands here,
+ * once per instruction set. Fused multiply-adds are written out (v_fma) and builds use -ffp-contract=off, so that a
+ * product never rounds differently because of what else is done with it. */
+#ifndef FASTRNN_VEC_H
+#define FASTRNN_VEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(FASTRNN_DOUBLE)
+typedef double real;
+typedef int64_t real_bits;
+#define REAL_BITS 64
+#else
+typedef float real;
+typedef int32_t real_bits;
+#define REAL_BITS 32
+#endif
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define VBYTES 64
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#define VBYTES 32
+#elif defined(__GNUC__)
+#define VBYTES 16
+#endif
+
+#if defined(VBYTES)
+#define VLEN ((int)(VBYTES / sizeof(real)))
+typedef real vec __attribute__((vector_size(VBYTES)));
+typedef real_bits vbits __attribute__((vector_size(VBYTES)));
+typedef real vec_unaligned __attribute__((vector_size(VBYTES), aligned(sizeof(real)), may_alias));
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+static inline vec v_set(real a) { return a - (vec){0}; }
+#else /* a compiler without vector extensions: one lane, the same sources */
+#define VLEN 1
+typedef real vec;
+typedef real_bits vbits;
+typedef real vec_unaligned;
+#define ALWAYS_INLINE static inline
+static inline vec v_set(real a) { return a; }
+#endif
+
+ALWAYS_INLINE vec v_load(const real *p) { return *(const vec_unaligned *)p; }
+ALWAYS_INLINE void v_store(real *p, vec a) { *(vec_unaligned *)p = a; }
+
+ALWAYS_INLINE vbits v_bits(vec a) { vbits b; memcpy(&b, &a, sizeof b); return b; }
+ALWAYS_INLINE vec v_real(vbits b) { vec a; memcpy(&a, &b, sizeof a); return a; }
+
+/* v_fma: a*b + c, rounded once where the machine can; v_select_lt: a < b ? x : y, lane by lane (y where a is nan);
+ * v_load_n, v_store_n: the first n lanes, 0 < n <= VLEN; the other lanes read as 0 and are left alone. */
+#if defined(__AVX512F__) && defined(FASTRNN_DOUBLE)
+ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_pd(a, b, c); }
+ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
+{
+    return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_LT_OQ), y, x);
+}
+ALWAYS_INLINE vec v_load_n(const real *p, int n) { return _mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p); }
+ALWAYS_INLINE void v_store_n(real *p, vec a, int n) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), a); }
+#elif defined(__AVX512F__)
+ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
+}
+ALWAYS_INLINE vec v_load_n(const real *p, int n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+ALWAYS_INLINE void v_store_n(real *p, vec a, int n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), a); }
+#else
+#if defined(__FMA__) && defined(VBYTES) && VBYTES == 32 && defined(FASTRNN_DOUBLE)
+ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_pd(a, b, c); }
+#elif defined(__FMA__) && defined(VBYTES) && VBYTES == 32
+ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+#else
+ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
+#endif
+ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
+{
+#if defined(VBYTES)
+    vbits m = a < b;
+    return v_real((m & v_bits(x)) | (~m & v_bits(y)));
+#else
+    return a < b ? x : y;
+#endif
+}
+ALWAYS_INLINE vec v_load_n(const real *p, int n)
+{
+    vec a = v_set(0);
+    if (n >= VLEN) return v_load(p);
+    memcpy(&a, p, (size_t)n * sizeof(real));
+    return a;
+}
+ALWAYS_INLINE void v_store_n(real *p, vec a, int n)
+{
+    if (n >= VLEN) v_store(p, a);
+    else memcpy(p, &a, (size_t)n * sizeof(real));
+}
+#endif
+
+#endif

@@ -1,0 +1,72 @@
+# What every cell's file is given, and the table that names the cells.
+#
+# A cell is a pair of twins. `gates_forward` ends a register tile: it turns the pre-activations of `count` rows by one
+# panel's units into new states. `gates_backward` turns the gradient of one row's new state into the gradients of its
+# pre-activations. What crosses units (the products) is the same for all cells and stands in forward.pxi and backward.pxi.
+
+cdef enum:
+    RNN = 0
+    LSTM = 1
+    GRU = 2
+    GRU_RESET_BEFORE = 3
+
+cdef enum:
+    TANH = 0
+    RELU = 1
+    SIGMOID = 2
+    LINEAR = 3
+
+cdef struct Step:
+    # one time step of the forward pass; row pointers are those of the step's active rows
+    Py_ssize_t H
+    int activation
+    const_row* inputs      # IN  [rows] -> [panel 0: width * VLEN], bias and input already summed
+    Py_ssize_t input_step  # from panel to panel behind `inputs`
+    const_row* h_prev      # IN  [rows] -> [H]
+    const_row* c_prev      # IN  [rows] -> [H], LSTM
+    real** h               # OUT [rows] -> [H]
+    real** c               # OUT [rows] -> [H], LSTM
+    real** y               # OUT [rows] -> [H]
+    real** gates           # OUT [rows] -> [saved * H], NULL in inference
+    real* reset_h          # OUT [rows, H], r * h of the GRU with reset before
+
+cdef struct Back:
+    # one row of the backward pass
+    Py_ssize_t H
+    int activation
+    const real* gates      # IN [saved * H]
+    const real* h          # IN [H]
+    const real* h_prev     # IN [H]
+    const real* c          # IN [H], LSTM
+    const real* c_prev     # IN [H], LSTM
+    const real* dy         # IN [H] or NULL
+    real* dh               # IN-OUT [H, rounded up]: carried from the later step; then what reaches h_prev past the products
+    real* dc               # IN-OUT [H, rounded up], LSTM
+    real* watched          # OUT [H] or NULL: the whole gradient of h
+    real* dz               # OUT [panel 0: width * VLEN], the gradients of the pre-activations
+    Py_ssize_t dz_step     # from panel to panel behind `dz`
+
+ctypedef void (*gates_forward)(const Step* s, int p, Py_ssize_t m, int count, const real* z) noexcept nogil
+ctypedef void (*gates_backward)(const Back* s) noexcept nogil
+
+cdef struct Cell:
+    int saved   # numbers kept per (t, n, unit) for the backward pass besides h and c
+    bint has_c
+    gates_forward forward
+    gates_backward backward
+
+cdef Cell CELLS[4]
+CELLS[RNN] = Cell(0, False, rnn_forward, rnn_backward)
+CELLS[LSTM] = Cell(4, True, lstm_forward, lstm_backward)
+CELLS[GRU] = Cell(4, False, gru_forward, gru_backward)
+CELLS[GRU_RESET_BEFORE] = Cell(4, False, gru_candidate_forward, gru_before_backward)
+
+
+cdef inline vec loss_gradient(const Back* s, Py_ssize_t j, int n) noexcept nogil:
+    """Whole gradient of h at units j..j+n: what the output sends and what the later step carries."""
+    cdef vec dh = v_load(s.dh + j)
+    if s.dy != NULL:
+        dh = dh + v_load_n(s.dy + j, n)
+    if s.watched != NULL:
+        v_store_n(s.watched + j, dh, n)
+    return dh

@@ -1,0 +1,71 @@
+# Names shared by every file of the engine.
+#
+# T, N, I, H: time steps, batch rows, inputs, hidden units; G: gates of a cell. A row is one (t, n); m counts the rows of
+# a block of steps. j is the first unit of a vector. Shapes stand in brackets, the last axis contiguous.
+
+cimport numpy as cnp
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset
+
+cdef extern from "cpu.h" nogil:
+    unsigned int denormals_flush()
+    void denormals_restore(unsigned int mode)
+
+cdef extern from "vmath.h" nogil:
+    ctypedef float real  # float or double: C decides
+    ctypedef float vec  # VLEN lanes of real; + - * / work on it
+    int VLEN
+    vec v_load(const real* p)
+    vec v_load_n(const real* p, int n)
+    void v_store(real* p, vec a)
+    void v_store_n(real* p, vec a, int n)
+    vec v_set(real a)
+    vec v_fma(vec a, vec b, vec c)
+    vec v_select_lt(vec a, vec b, vec x, vec y)
+    vec v_exp_neg(vec x)
+    vec v_sigmoid(vec x)
+    vec v_tanh(vec x)
+    vec v_relu(vec x)
+
+cdef extern from "gemm.h" nogil:
+    int TILE_ROWS
+    int TILE_VECTORS
+    ctypedef struct Inner:
+        Py_ssize_t runs, run, a_step, a_run, b_step
+    ctypedef struct Panels:
+        real* data
+        Py_ssize_t panel_step, row_step
+        int count, vectors, last
+    ctypedef const real* const_row "const real *"
+    int panel_vectors(const Panels* b, int p)
+    void tile(int rows, int vectors, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
+              const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset)
+    void gemm(Py_ssize_t rows, const_row* a, const Inner* inner, const Panels* b, const_row* init,
+              Py_ssize_t init_panel, real** out, Py_ssize_t out_panel)
+
+cnp.import_array()
+
+# numpy's type number of `real`
+cdef int REAL_NUMBER = cnp.NPY_FLOAT64 if sizeof(real) == 8 else cnp.NPY_FLOAT32
+
+cdef inline int lanes(Py_ssize_t units, Py_ssize_t j) noexcept nogil:
+    """Lanes of the vector at unit j that hold units."""
+    return VLEN if units - j >= VLEN else <int>(units - j)
+
+cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+cdef inline Py_ssize_t round_up(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return ceil_div(a, b) * b
+
+cdef inline real* data_of(cnp.ndarray array) noexcept:
+    return <real*>cnp.PyArray_DATA(array)
+
+cdef cnp.ndarray checked(cnp.ndarray array, str name):
+    """Refuse what the Python face must never pass: the last line of defence before raw pointers."""
+    if cnp.PyArray_TYPE(array) != REAL_NUMBER:
+        raise TypeError(f"{name} has the wrong dtype for this engine: {array.dtype}")
+    if array.ndim and array.shape[array.ndim - 1] > 1 and array.strides[array.ndim - 1] != <Py_ssize_t>sizeof(real):
+        raise ValueError(f"{name} must be contiguous along its last axis")
+    return array

@@ -1,0 +1,64 @@
+# r, z = sigmoid(W x + U h' + b);  n = tanh(W x + U (r h') + b);  h = (1 - z) n + z h'
+# (Cho et al. 2014, reset before the product: ONNX's default). Panels hold n r z; n's product waits for every r, so each
+# direction takes two sweeps: reset and update, then the candidate. Kept: r, z, n and r h'.
+
+cdef void gru_reset_forward(const Step* s, int p, Py_ssize_t first, int count, const real* z) noexcept nogil:
+    """r and z; leaves r h' for the candidate's product, and z where h will stand."""
+    cdef Py_ssize_t m, j = p * VLEN, H = s.H
+    cdef int r, n = lanes(H, j)
+    cdef vec reset, update, reset_h
+    for r in range(count):
+        m = first + r
+        reset = v_sigmoid(v_load(z + (4 * r + 1) * VLEN))
+        update = v_sigmoid(v_load(z + (4 * r + 2) * VLEN))
+        reset_h = reset * v_load_n(s.h_prev[m] + j, n)
+        v_store_n(s.reset_h + m * H + j, reset_h, n)
+        v_store_n(s.h[m] + j, update, n)
+        if s.gates != NULL:
+            v_store_n(s.gates[m] + j, reset, n)
+            v_store_n(s.gates[m] + H + j, update, n)
+            v_store_n(s.gates[m] + 3 * H + j, reset_h, n)
+
+
+cdef void gru_candidate_forward(const Step* s, int p, Py_ssize_t first, int count, const real* z) noexcept nogil:
+    cdef Py_ssize_t m, j = p * VLEN, H = s.H
+    cdef int r, n = lanes(H, j)
+    cdef vec candidate, h
+    for r in range(count):
+        m = first + r
+        candidate = v_tanh(v_load(z + 4 * r * VLEN))
+        h = v_fma(v_load_n(s.h[m] + j, n), v_load_n(s.h_prev[m] + j, n) - candidate, candidate)
+        v_store_n(s.h[m] + j, h, n)
+        v_store_n(s.y[m] + j, h, n)
+        if s.gates != NULL:
+            v_store_n(s.gates[m] + 2 * H + j, candidate, n)
+
+
+cdef void gru_before_backward(const Back* s) noexcept nogil:
+    """n and z; the gradient of r h' follows by a product, then gru_reset_backward."""
+    cdef Py_ssize_t j, H = s.H
+    cdef int n
+    cdef vec update, candidate, dh
+    cdef real* dz = s.dz
+    for j in range(0, H, VLEN):
+        n = lanes(H, j)
+        update, candidate = v_load_n(s.gates + H + j, n), v_load_n(s.gates + 2 * H + j, n)
+        dh = loss_gradient(s, j, n)
+        v_store(dz, dh * (1 - update) * (1 - candidate * candidate))
+        v_store(dz + 2 * VLEN, dh * (v_load_n(s.h_prev + j, n) - candidate) * (update * (1 - update)))
+        v_store(s.dh + j, dh * update)
+        dz += s.dz_step
+
+
+cdef void gru_reset_backward(const Back* s, const real* dreset_h) noexcept nogil:
+    """dreset_h IN [H, rounded up]: the gradient of r h'."""
+    cdef Py_ssize_t j, H = s.H
+    cdef int n
+    cdef vec reset, d
+    cdef real* dz = s.dz
+    for j in range(0, H, VLEN):
+        n = lanes(H, j)
+        reset, d = v_load_n(s.gates + j, n), v_load(dreset_h + j)
+        v_store(dz + VLEN, d * v_load_n(s.h_prev + j, n) * (reset * (1 - reset)))
+        v_store(s.dh + j, v_fma(d, reset, v_load(s.dh + j)))
+        dz += s.dz_step

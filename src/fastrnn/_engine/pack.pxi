@@ -1,0 +1,234 @@
+# Parameters of one layer and direction, packed for the tiles once per version.
+#
+# A cell's Row (a row of pre-activations, or of their gradients) is cut into panels: for LSTM and GRU one panel holds
+# all gates of VLEN units, side by side in vectors, so that a register tile holds everything its units need; for the RNN
+# a panel is TILE_VECTORS vectors of units. Vectors that only the input or only the state feeds stand at the ends:
+#
+#     RNN                    [u0 u1 u2 u3]   input: all         state: all
+#     LSTM                   [i f g o]       input: all         state: all
+#     GRU                    [n r z s]       input: n r z       state: r z s    (s = U_n h + b_hn)
+#     GRU, reset before      [n r z]         input: n r z       state: r z, then n from r * h
+
+cdef struct Part:
+    # the vectors [first, first + vectors) of a panel, fed by one product
+    int first, vectors
+
+cdef struct Layout:
+    Py_ssize_t H
+    int gates       # G, in the parameters
+    int units       # vectors of units in a panel
+    int width       # vectors in a panel
+    int count       # panels
+    int last        # vectors in the last panel (less than width only for the RNN)
+    int order[4]    # gate of each vector of a panel; the GRU's s reads the recurrent weights of n
+    Part input
+    Part state      # fed by h
+    Part candidate  # fed by r * h; no vectors but for the GRU with reset before
+
+
+cdef Layout make_layout(int cell, Py_ssize_t H):
+    cdef Layout a
+    a.H = H
+    a.units = 1
+    a.candidate = Part(0, 0)
+    if cell == RNN:
+        a.gates, a.width, a.units = 1, TILE_VECTORS, TILE_VECTORS
+        a.order[:] = [0, 0, 0, 0]
+        a.input, a.state = Part(0, a.width), Part(0, a.width)
+    elif cell == LSTM:
+        a.gates, a.width = 4, 4
+        a.order[:] = [0, 1, 2, 3]
+        a.input, a.state = Part(0, 4), Part(0, 4)
+    elif cell == GRU:
+        a.gates, a.width = 3, 4
+        a.order[:] = [2, 0, 1, 2]
+        a.input, a.state = Part(0, 3), Part(1, 3)
+    else:
+        a.gates, a.width = 3, 3
+        a.order[:] = [2, 0, 1, 2]
+        a.input, a.state, a.candidate = Part(0, 3), Part(1, 2), Part(0, 1)
+    cdef Py_ssize_t vectors = ceil_div(H, VLEN)
+    a.count = <int>ceil_div(vectors, a.units)
+    a.last = a.width if a.units == 1 else <int>(vectors - (a.count - 1) * a.units)
+    return a
+
+
+cdef inline Py_ssize_t unit_of(const Layout* a, int p, int v) noexcept nogil:
+    """First unit of vector v of panel p."""
+    return (p * a.units + (v if a.units > 1 else 0)) * <Py_ssize_t>VLEN
+
+cdef inline int part_vectors(const Layout* a, const Part* part, int p) noexcept nogil:
+    """Vectors of a part in panel p."""
+    return a.last if a.units > 1 and p == a.count - 1 else part.vectors
+
+
+cdef Panels forward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept:
+    """Panels of the weights that feed a part, [panel][K][part.vectors * VLEN]."""
+    cdef Panels b
+    b.vectors = part.vectors
+    b.last = part_vectors(a, part, a.count - 1)
+    b.count = a.count if part.vectors else 0
+    b.row_step = part.vectors * VLEN
+    b.panel_step = K * b.row_step
+    b.data = <real*>carve(space, b.count * b.panel_step * sizeof(real))
+    return b
+
+
+cdef void pack_forward(const Layout* a, const Part* part, const real* weights, Py_ssize_t K, Panels* b) noexcept nogil:
+    """weights IN [K, G*H] -> b OUT"""
+    cdef Py_ssize_t k, unit
+    cdef int p, v, n
+    cdef real* row
+    for p in range(b.count):
+        for k in range(K):
+            row = b.data + p * b.panel_step + k * b.row_step
+            for v in range(part.vectors):
+                unit = unit_of(a, p, part.first + v)
+                n = lanes(a.H, unit)
+                v_store(row + v * VLEN, v_set(0) if n <= 0 else v_load_n(
+                    weights + k * a.gates * a.H + a.order[part.first + v] * a.H + unit, n))
+
+
+cdef Panels backward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept:
+    """Panels of the transposed weights of a part, [panel of K][a part's run of every panel][TILE_VECTORS * VLEN]."""
+    cdef Panels b
+    cdef Py_ssize_t vectors = ceil_div(K, VLEN)
+    b.vectors = TILE_VECTORS
+    b.count = <int>ceil_div(vectors, TILE_VECTORS) if part.vectors else 0
+    b.last = <int>(vectors - (b.count - 1) * TILE_VECTORS)
+    b.row_step = TILE_VECTORS * VLEN
+    b.panel_step = a.count * part.vectors * VLEN * b.row_step
+    b.data = <real*>carve(space, b.count * b.panel_step * sizeof(real))
+    return b
+
+
+cdef void pack_backward(const Layout* a, const Part* part, const real* weights, Py_ssize_t K, Panels* b) noexcept nogil:
+    """weights IN [K, G*H] -> b OUT: row (p, v, lane) of a panel holds one gate's unit over the panel's columns k."""
+    cdef Py_ssize_t k, unit, u, columns = b.row_step
+    cdef int q, p, v, n, lane
+    cdef real* rows
+    cdef const real* source
+    for q in range(b.count):
+        memset(b.data + q * b.panel_step, 0, b.panel_step * sizeof(real))
+        for p in range(a.count):
+            for v in range(part.vectors):
+                unit = unit_of(a, p, part.first + v)
+                n = lanes(a.H, unit)
+                rows = b.data + q * b.panel_step + (p * part.vectors + v) * VLEN * columns
+                source = weights + a.order[part.first + v] * a.H + unit
+                for k in range(q * columns, min((q + 1) * columns, K)):
+                    for lane in range(n):
+                        rows[lane * columns + k - q * columns] = source[k * a.gates * a.H + lane]
+
+
+cdef inline Inner run_of(Py_ssize_t K) noexcept nogil:
+    """The inner dimension of contiguous rows of K."""
+    cdef Inner inner
+    inner.runs, inner.run, inner.a_step, inner.a_run, inner.b_step = 1, K, 1, 0, 0
+    return inner
+
+
+cdef class Weights:
+    """The parameters of one layer and direction as the engine reads them."""
+    cdef int cell, activation
+    cdef Py_ssize_t I, H
+    cdef Layout layout
+    cdef Panels input, state, candidate                     # forward
+    cdef Panels input_back, state_back, candidate_back      # backward
+    cdef real* bias                                         # [panel][width * VLEN]
+    cdef const real* rows                                   # weight_ih [I, G*H], for integer input
+    cdef cnp.ndarray weight_ih, weight_hh
+    cdef Buffer state_memory, input_memory, state_back_memory, input_back_memory
+    cdef bint has_input, has_state_back, has_input_back
+
+    def __init__(self, int cell, int activation, Py_ssize_t I, Py_ssize_t H):
+        self.cell, self.activation, self.I, self.H = cell, activation, I, H
+        self.layout = make_layout(cell, H)
+        cdef char* space = NULL
+        self.place_state(&space)
+        self.state_memory = take(<size_t>space)
+        space = self.state_memory.data
+        self.place_state(&space)
+
+    cdef void place_state(self, char** space):
+        cdef Layout* a = &self.layout
+        self.state = forward_panels(a, &a.state, self.H, space)
+        self.candidate = forward_panels(a, &a.candidate, self.H, space)
+        self.bias = <real*>carve(space, a.count * a.width * VLEN * sizeof(real))
+
+    cdef void place_state_back(self, char** space):
+        self.state_back = backward_panels(&self.layout, &self.layout.state, self.H, space)
+        self.candidate_back = backward_panels(&self.layout, &self.layout.candidate, self.H, space)
+
+    def set(self, cnp.ndarray weight_ih, cnp.ndarray weight_hh, bias_ih, bias_hh):
+        """Take new parameters: weight_ih [I, G*H], weight_hh [H, G*H], biases [G*H] or None. Packs follow when used."""
+        checked(weight_ih, "weight_ih")
+        checked(weight_hh, "weight_hh")
+        cdef Layout* a = &self.layout
+        self.weight_ih, self.weight_hh = weight_ih, weight_hh
+        self.rows = data_of(weight_ih)
+        self.has_input = self.has_state_back = self.has_input_back = False
+        pack_forward(a, &a.state, data_of(weight_hh), self.H, &self.state)
+        pack_forward(a, &a.candidate, data_of(weight_hh), self.H, &self.candidate)
+        memset(self.bias, 0, a.count * a.width * VLEN * sizeof(real))
+        if bias_ih is not None:
+            self.set_bias(data_of(checked(bias_ih, "bias_ih")), data_of(checked(bias_hh, "bias_hh")))
+
+    cdef void set_bias(self, const real* bias_ih, const real* bias_hh):
+        """Sum the two biases of each pre-activation; only the GRU's s and n keep theirs apart."""
+        cdef Layout* a = &self.layout
+        cdef int p, v, lane
+        cdef Py_ssize_t unit, g
+        cdef real* b
+        for p in range(a.count):
+            for v in range(a.width):
+                unit = unit_of(a, p, v)
+                b = self.bias + (p * a.width + v) * VLEN
+                for lane in range(lanes(self.H, unit)):
+                    g = a.order[v] * self.H + unit + lane
+                    if self.cell == GRU and v == 0:
+                        b[lane] = bias_ih[g]
+                    elif self.cell == GRU and v == 3:
+                        b[lane] = bias_hh[g]
+                    else:
+                        b[lane] = bias_ih[g] + bias_hh[g]
+
+    cdef need_input(self):
+        """Pack the input weights, which integer input never needs."""
+        cdef char* space = NULL
+        if self.has_input:
+            return
+        if self.input_memory is None:
+            forward_panels(&self.layout, &self.layout.input, self.I, &space)
+            self.input_memory = take(<size_t>space)
+        space = self.input_memory.data
+        self.input = forward_panels(&self.layout, &self.layout.input, self.I, &space)
+        pack_forward(&self.layout, &self.layout.input, self.rows, self.I, &self.input)
+        self.has_input = True
+
+    cdef need_state_back(self):
+        """Pack the transposed recurrent weights, which carry the gradient from step to step."""
+        cdef char* space = NULL
+        if self.has_state_back:
+            return
+        if self.state_back_memory is None:
+            self.place_state_back(&space)
+            self.state_back_memory = take(<size_t>space)
+        space = self.state_back_memory.data
+        self.place_state_back(&space)
+        pack_backward(&self.layout, &self.layout.state, data_of(self.weight_hh), self.H, &self.state_back)
+        pack_backward(&self.layout, &self.layout.candidate, data_of(self.weight_hh), self.H, &self.candidate_back)
+        self.has_state_back = True
+
+    cdef need_input_back(self):
+        """Pack the transposed input weights, which give the gradient of the input."""
+        cdef char* space = NULL
+        if self.has_input_back:
+            return
+        if self.input_back_memory is None:
+            backward_panels(&self.layout, &self.layout.input, self.I, &space)
+            self.input_back_memory = take(<size_t>space)
+        space = self.input_back_memory.data
+        self.input_back = backward_panels(&self.layout, &self.layout.input, self.I, &space)
+        pack_backward(&self.layout, &self.layout.input, self.rows, self.I, &self.input_back)
+        self.has_input_back = True

@@ -1,0 +1,53 @@
+# h = g(W x + U h' + b), g one of tanh, relu, sigmoid, linear (Elman 1990; torch.nn.RNN).
+
+cdef inline vec activate(int activation, vec z) noexcept nogil:
+    if activation == TANH:
+        return v_tanh(z)
+    if activation == RELU:
+        return v_relu(z)
+    if activation == SIGMOID:
+        return v_sigmoid(z)
+    return z
+
+cdef inline vec slope(int activation, vec h) noexcept nogil:
+    """g' of the pre-activation that gave h."""
+    if activation == TANH:
+        return 1 - h * h
+    if activation == RELU:
+        return v_select_lt(v_set(0), h, v_set(1), v_set(0))
+    if activation == SIGMOID:
+        return h * (1 - h)
+    return v_set(1)
+
+
+cdef void rnn_forward(const Step* s, int p, Py_ssize_t first, int count, const real* z) noexcept nogil:
+    cdef Py_ssize_t j, m
+    cdef int r, v, n
+    cdef vec h
+    for v in range(TILE_VECTORS):
+        j = (p * TILE_VECTORS + v) * VLEN
+        n = lanes(s.H, j)
+        if n <= 0:
+            break
+        for r in range(count):
+            m = first + r
+            h = activate(s.activation, v_load(z + (r * TILE_VECTORS + v) * VLEN))
+            v_store_n(s.h[m] + j, h, n)
+            v_store_n(s.y[m] + j, h, n)
+
+
+cdef void rnn_backward(const Back* s) noexcept nogil:
+    cdef Py_ssize_t j, end = round_up(s.H, TILE_VECTORS * VLEN)
+    cdef Py_ssize_t panel = TILE_VECTORS * VLEN
+    cdef int n
+    cdef vec dh
+    cdef real* dz
+    for j in range(0, end, VLEN):
+        dz = s.dz + (j // panel) * s.dz_step + j % panel
+        n = lanes(s.H, j)
+        if n <= 0:
+            v_store(dz, v_set(0))
+            continue
+        dh = loss_gradient(s, j, n)
+        v_store(dz, dh * slope(s.activation, v_load_n(s.h + j, n)))
+        v_store(s.dh + j, v_set(0))

@@ -1,0 +1,117 @@
+"""Initial values of parameters, in plain NumPy; the engine's layers and the reference draw from the same functions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+LSTM_FORGET = 1  # position of the forget gate in torch's order i, f, g, o
+
+
+def parameter_shapes(
+    cell: str, input_size: int, hidden_size: int, num_layers: int, bidirectional: bool, bias: bool
+) -> dict[str, tuple[int, ...]]:
+    """Return {torch's parameter name: torch's shape}, in torch's order."""
+    directions = 2 if bidirectional else 1
+    rows = GATES[cell] * hidden_size
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in range(num_layers):
+        width = input_size if layer == 0 else directions * hidden_size
+        for suffix in [f"l{layer}", f"l{layer}_reverse"][:directions]:
+            shapes[f"weight_ih_{suffix}"] = (rows, width)
+            shapes[f"weight_hh_{suffix}"] = (rows, hidden_size)
+            if bias:
+                shapes[f"bias_ih_{suffix}"] = (rows,)
+                shapes[f"bias_hh_{suffix}"] = (rows,)
+    return shapes
+
+
+def initial_values(
+    cell: str,
+    input_size: int,
+    hidden_size: int,
+    num_layers: int,
+    bidirectional: bool,
+    bias: bool,
+    init: str | float,
+    seed: int | None,
+    dtype: np.dtype | str,
+) -> dict[str, np.ndarray]:
+    """Return the initial parameters of a recurrent layer, {torch's name: array}.
+
+    ``init="default"`` draws input weights from Glorot's uniform distribution and recurrent weights orthogonal, both gate
+    by gate, with zero biases but 1 for an LSTM's forget gate (in ``bias_ih`` alone, so that it counts once);
+    ``"torch"`` draws everything from U(-1/sqrt(H), 1/sqrt(H)); a number b from U(-b, b).
+    """
+    rng = np.random.default_rng(seed)
+    bound = uniform_bound(init, hidden_size)
+    values: dict[str, np.ndarray] = {}
+    for name, shape in parameter_shapes(cell, input_size, hidden_size, num_layers, bidirectional, bias).items():
+        if bound is not None:
+            value = rng.uniform(-bound, bound, shape)
+        elif name.startswith("weight_ih"):
+            value = np.concatenate([glorot_uniform(rng, hidden_size, shape[1]) for _ in range(GATES[cell])])
+        elif name.startswith("weight_hh"):
+            value = np.concatenate([orthogonal(rng, hidden_size) for _ in range(GATES[cell])])
+        else:
+            value = np.zeros(shape)
+            if cell == "lstm" and name.startswith("bias_ih"):
+                value[LSTM_FORGET * hidden_size : (LSTM_FORGET + 1) * hidden_size] = 1.0
+        values[name] = value.astype(dtype)
+    return values
+
+
+def dense_values(
+    in_features: int, out_features: int, bias: bool, init: str | float, seed: int | None, dtype: np.dtype | str
+) -> dict[str, np.ndarray]:
+    """Return a dense layer's initial weight (out, in), Glorot uniform, and bias (out,), zeros; ``init`` as above."""
+    rng = np.random.default_rng(seed)
+    bound = uniform_bound(init, in_features)
+    if bound is None:
+        values = {"weight": glorot_uniform(rng, out_features, in_features)}
+        if bias:
+            values["bias"] = np.zeros(out_features)
+    else:
+        values = {"weight": rng.uniform(-bound, bound, (out_features, in_features))}
+        if bias:
+            values["bias"] = rng.uniform(-bound, bound, out_features)
+    return {name: value.astype(dtype) for name, value in values.items()}
+
+
+def embedding_values(
+    num_embeddings: int, embedding_dim: int, init: str | float, seed: int | None, dtype: np.dtype | str
+) -> dict[str, np.ndarray]:
+    """Return an embedding's initial weight (V, E): standard normal, torch's choice too; a number b draws U(-b, b)."""
+    rng = np.random.default_rng(seed)
+    shape = (num_embeddings, embedding_dim)
+    if isinstance(init, str):
+        uniform_bound(init, embedding_dim)  # refuses an unknown name
+        value = rng.standard_normal(shape)
+    else:
+        value = rng.uniform(-init, init, shape)
+    return {"weight": value.astype(dtype)}
+
+
+def uniform_bound(init: str | float, fan: int) -> float | None:
+    """Return b of U(-b, b) for ``init``, or None where it means the default scheme."""
+    if isinstance(init, str):
+        if init == "default":
+            return None
+        if init == "torch":
+            return 1.0 / np.sqrt(fan)
+        raise ValueError(f'init must be "default", "torch" or a positive number, got {init!r}')
+    if isinstance(init, bool) or not isinstance(init, (int, float)) or not 0 <= init < float("inf"):
+        raise ValueError(f'init must be "default", "torch" or a positive number, got {init!r}')
+    return float(init)
+
+
+def glorot_uniform(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    """Return one gate's matrix from U(-b, b), b = sqrt(6 / (rows + columns)) (Glorot and Bengio 2010)."""
+    bound = np.sqrt(6.0 / (rows + columns))
+    return rng.uniform(-bound, bound, (rows, columns))
+
+
+def orthogonal(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return a random orthogonal matrix, uniform over the group (Saxe et al. 2014; sign fix of Mezzadri 2007)."""
+    q, r = np.linalg.qr(rng.standard_normal((size, size)))
+    return q * np.sign(np.diag(r))

@@ -1,0 +1,45 @@
+"""Dropout masks from a counter: every value is a function of where it is used, so no order of drawing exists.
+
+Dropout is that of Srivastava et al. (2014), inverted (kept values are scaled by 1 / (1 - p), as torch does) and placed
+between the layers of a stack only (Zaremba, Sutskever and Vinyals 2014; torch.nn.LSTM's ``dropout``). The 64-bit hash
+is the finaliser of SplitMix64 (Steele, Lea and Flood 2014), the 32-bit one "lowbias32" of C. Wellons.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+GOLDEN_64 = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN_32 = np.uint32(0x9E3779B9)
+
+
+def dropout_mask(
+    seed: int, count: int, layer: int, shape: tuple[int, int, int], p: float, dtype: np.dtype
+) -> np.ndarray:
+    """Return the mask [T, N, J] on the output of ``layer`` in forward call number ``count``: 0, or 1 / (1 - p)."""
+    T, N, J = shape
+    t = np.arange(T, dtype="uint64").reshape(T, 1, 1)
+    n = np.arange(N, dtype="uint64").reshape(1, N, 1)
+    j = np.arange(J, dtype="uint32").reshape(1, 1, J)
+    key = np.full((1, 1, 1), seed, dtype="uint64")  # an array, because scalars warn when they wrap
+    for value in (count, layer, t, n):
+        key = mix64(key + GOLDEN_64 * (np.asarray(value, dtype="uint64").reshape(np.shape(value) or (1, 1, 1)) + np.uint64(1)))
+    low, high = key.astype("uint32"), (key >> np.uint64(32)).astype("uint32")
+    uniform = lowbias32(lowbias32(low + j * GOLDEN_32) ^ high)  # [T, N, J], uniform over 0 ... 2**32 - 1
+    kept = uniform >= np.uint64(p * 2**32)
+    scale = dtype.type(1) / (dtype.type(1) - dtype.type(p)) if p < 1 else dtype.type(0)
+    return np.where(kept, scale, dtype.type(0))
+
+
+def mix64(z: np.ndarray) -> np.ndarray:
+    """Return a scrambled copy of 64-bit integers, one to one."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def lowbias32(x: np.ndarray) -> np.ndarray:
+    """Return a scrambled copy of 32-bit integers, one to one."""
+    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return x ^ (x >> np.uint32(16))
