@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#undef I /* of complex.h, which NumPy's headers bring in: I is the input's size here */
+
 #if defined(FASTRNN_DOUBLE)
 typedef double real;
 typedef int64_t real_bits;

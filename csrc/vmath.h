@@ -81,8 +81,8 @@ ALWAYS_INLINE vec v_tanh(vec x)
     vec e = v_exp_neg(minus + minus);
     vec far = (real)1 - (e + e) / (e + (real)1);
     vec near = v_fma(x * square, v_poly(square, TANH_Q, COUNT_OF(TANH_Q)), x);
-    far = v_real(v_bits(far) | (v_bits(x) & SIGN_BIT));
-    return v_select_lt(v_set(-TANH_SPLIT), minus, near, far);
+    vec y = v_select_lt(v_set(-TANH_SPLIT), minus, near, far);
+    return v_real((v_bits(y) & ~SIGN_BIT) | (v_bits(x) & SIGN_BIT)); /* -0 too */
 }
 
 ALWAYS_INLINE vec v_relu(vec x) { return v_select_lt(x, v_set(0), v_set(0), x); } /* nan in, nan out */

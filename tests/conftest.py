@@ -1,11 +1,17 @@
-"""The suite runs against the installed package; the first lines of a run say which one, and on what."""
+"""The suite runs against the installed package; the first lines of a run say which one, on what, and which oracles."""
+
+from importlib.util import find_spec
 
 import fastrnn
+
+ORACLES = ("torch", "onnx", "onnxruntime")
 
 
 def pytest_report_header() -> list[str]:
     cpu = fastrnn.cpu_info()
+    absent = [name for name in ORACLES if find_spec(name) is None]
     return [
         f"fastrnn {fastrnn.__version__} from {fastrnn.__path__[0]}",
         f"instruction set {cpu['isa']} (compiled {cpu['compiled']}, detected {cpu['detected']})",
+        f"oracles absent, their tests skipped: {', '.join(absent)}" if absent else f"oracles: {', '.join(ORACLES)}",
     ]

@@ -7,6 +7,7 @@ from helpers import CELLS, DTYPES, assert_same_bits, make, normal, run, state_li
 every_cell = pytest.mark.parametrize("cell", CELLS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 SIZES = [(1, 1), (3, 7), (17, 16), (33, 65), (64, 31), (130, 200)]
+LONG = (3500, 4)  # more inputs than a block of the projection holds
 
 
 def rows_of(state, rows):
@@ -29,7 +30,7 @@ def test_inference_equals_forward(cell, I, H, dtype):
 
 @every_dtype
 @every_cell
-@pytest.mark.parametrize(("I", "H"), SIZES)
+@pytest.mark.parametrize(("I", "H"), [*SIZES, LONG])
 def test_a_row_does_not_depend_on_its_batch(cell, I, H, dtype):
     """Alone, among few or many, and with neighbours of other lengths."""
     layer = make(cell, I, H, 2, bidirectional=True, dtype=dtype, seed=0)

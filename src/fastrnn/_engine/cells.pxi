@@ -1,20 +1,8 @@
-# What every cell's file is given, and the table that names the cells.
+# What every cell's file is given.
 #
 # A cell is a pair of twins. `gates_forward` ends a register tile: it turns the pre-activations of `count` rows by one
 # panel's units into new states. `gates_backward` turns the gradient of one row's new state into the gradients of its
 # pre-activations. What crosses units (the products) is the same for all cells and stands in forward.pxi and backward.pxi.
-
-cdef enum:
-    RNN = 0
-    LSTM = 1
-    GRU = 2
-    GRU_RESET_BEFORE = 3
-
-cdef enum:
-    TANH = 0
-    RELU = 1
-    SIGMOID = 2
-    LINEAR = 3
 
 cdef struct Step:
     # one time step of the forward pass; row pointers are those of the step's active rows
@@ -54,13 +42,6 @@ cdef struct Cell:
     bint has_c
     gates_forward forward
     gates_backward backward
-
-cdef Cell CELLS[4]
-CELLS[RNN] = Cell(0, False, rnn_forward, rnn_backward)
-CELLS[LSTM] = Cell(4, True, lstm_forward, lstm_backward)
-CELLS[GRU] = Cell(4, False, gru_forward, gru_backward)
-CELLS[GRU_RESET_BEFORE] = Cell(4, False, gru_candidate_forward, gru_before_backward)
-
 
 cdef inline vec loss_gradient(const Back* s, Py_ssize_t j, int n) noexcept nogil:
     """Whole gradient of h at units j..j+n: what the output sends and what the later step carries."""

@@ -5,7 +5,6 @@
 
 cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 cdef extern from "cpu.h" nogil:
@@ -46,6 +45,18 @@ cdef extern from "gemm.h" nogil:
 
 cnp.import_array()
 
+cdef enum:
+    RNN = 0
+    LSTM = 1
+    GRU = 2
+    GRU_RESET_BEFORE = 3
+
+cdef enum:
+    TANH = 0
+    RELU = 1
+    SIGMOID = 2
+    LINEAR = 3
+
 # numpy's type number of `real`
 cdef int REAL_NUMBER = cnp.NPY_FLOAT64 if sizeof(real) == 8 else cnp.NPY_FLOAT32
 
@@ -62,6 +73,21 @@ cdef inline Py_ssize_t round_up(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
 cdef inline real* data_of(cnp.ndarray array) noexcept:
     return <real*>cnp.PyArray_DATA(array)
 
+cdef struct Rows:
+    # where the rows of an array [T, N, J] lie, in numbers
+    real* data
+    Py_ssize_t t_step, n_step
+
+cdef inline real* row_at(const Rows* a, Py_ssize_t t, Py_ssize_t n) noexcept nogil:
+    return a.data + t * a.t_step + n * a.n_step
+
+cdef inline Rows rows_of(cnp.ndarray array):
+    cdef Rows rows
+    rows.data = data_of(checked(array, "array"))
+    rows.t_step = array.strides[0] // <Py_ssize_t>sizeof(real)
+    rows.n_step = array.strides[1] // <Py_ssize_t>sizeof(real)
+    return rows
+
 cdef cnp.ndarray checked(cnp.ndarray array, str name):
     """Refuse what the Python face must never pass: the last line of defence before raw pointers."""
     if cnp.PyArray_TYPE(array) != REAL_NUMBER:
@@ -69,3 +95,9 @@ cdef cnp.ndarray checked(cnp.ndarray array, str name):
     if array.ndim and array.shape[array.ndim - 1] > 1 and array.strides[array.ndim - 1] != <Py_ssize_t>sizeof(real):
         raise ValueError(f"{name} must be contiguous along its last axis")
     return array
+
+cdef real* optional(array, str name):
+    """The data of an array, or NULL for None."""
+    if array is None:
+        return NULL
+    return data_of(checked(array, name))

@@ -28,7 +28,7 @@ cdef void gru_backward(const Back* s) noexcept nogil:
     cdef int n
     cdef vec reset, update, candidate, product, dh, dn
     cdef real* dz = s.dz
-    for j in range(0, H, VLEN):
+    for j from 0 <= j < H by VLEN:
         n = lanes(H, j)
         reset, update = v_load_n(s.gates + j, n), v_load_n(s.gates + H + j, n)
         candidate, product = v_load_n(s.gates + 2 * H + j, n), v_load_n(s.gates + 3 * H + j, n)

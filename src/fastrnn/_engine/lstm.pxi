@@ -30,7 +30,7 @@ cdef void lstm_backward(const Back* s) noexcept nogil:
     cdef int n
     cdef vec i, f, g, o, tanh_c, dh, dc
     cdef real* dz = s.dz
-    for j in range(0, H, VLEN):
+    for j from 0 <= j < H by VLEN:
         n = lanes(H, j)
         i, f = v_load_n(s.gates + j, n), v_load_n(s.gates + H + j, n)
         g, o = v_load_n(s.gates + 2 * H + j, n), v_load_n(s.gates + 3 * H + j, n)

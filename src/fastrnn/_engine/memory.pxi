@@ -66,3 +66,17 @@ cdef inline char* carve(char** free_space, size_t size) noexcept nogil:
     cdef char* taken = free_space[0]
     free_space[0] += (size + 63) & ~<size_t>63
     return taken
+
+
+def pooled(shape):
+    """Return a new array of the engine's precision on reused memory, its contents undefined."""
+    cdef cnp.npy_intp sizes[4]
+    cdef Py_ssize_t size = sizeof(real)
+    cdef int k, rank = <int>len(shape)
+    for k in range(rank):
+        sizes[k] = shape[k]
+        size *= sizes[k]
+    cdef Buffer buffer = take(size)
+    cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(rank, sizes, REAL_NUMBER, buffer.data)
+    cnp.set_array_base(array, buffer)
+    return array

@@ -62,7 +62,7 @@ cdef inline int part_vectors(const Layout* a, const Part* part, int p) noexcept 
     return a.last if a.units > 1 and p == a.count - 1 else part.vectors
 
 
-cdef Panels forward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept:
+cdef Panels forward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept nogil:
     """Panels of the weights that feed a part, [panel][K][part.vectors * VLEN]."""
     cdef Panels b
     b.vectors = part.vectors
@@ -89,7 +89,7 @@ cdef void pack_forward(const Layout* a, const Part* part, const real* weights, P
                     weights + k * a.gates * a.H + a.order[part.first + v] * a.H + unit, n))
 
 
-cdef Panels backward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept:
+cdef Panels backward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept nogil:
     """Panels of the transposed weights of a part, [panel of K][a part's run of every panel][TILE_VECTORS * VLEN]."""
     cdef Panels b
     cdef Py_ssize_t vectors = ceil_div(K, VLEN)

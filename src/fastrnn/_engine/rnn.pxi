@@ -42,7 +42,7 @@ cdef void rnn_backward(const Back* s) noexcept nogil:
     cdef int n
     cdef vec dh
     cdef real* dz
-    for j in range(0, end, VLEN):
+    for j from 0 <= j < end by VLEN:
         dz = s.dz + (j // panel) * s.dz_step + j % panel
         n = lanes(s.H, j)
         if n <= 0:

@@ -1,0 +1,40 @@
+/* The limits of the machine, for benchmarks: fused multiply-adds from registers, and reading. */
+#ifndef FASTRNN_MEASURE_H
+#define FASTRNN_MEASURE_H
+
+#include "vec.h"
+
+#define CHAINS 12 /* enough to hide the latency of two units, few enough for 16 registers */
+#define FMA_FLOPS (2 * CHAINS * VLEN)
+
+static real fma_chains(ptrdiff_t count)
+{
+    vec acc[CHAINS], x = v_set((real)0.999), y = v_set((real)0.001);
+    real out[sizeof(vec) / sizeof(real)], sum = 0;
+    for (int i = 0; i < CHAINS; i++)
+        acc[i] = v_set((real)i);
+    for (ptrdiff_t k = 0; k < count; k++) {
+#pragma GCC unroll 12
+        for (int i = 0; i < CHAINS; i++)
+            acc[i] = v_fma(acc[i], x, y);
+    }
+    for (int i = 0; i < CHAINS; i++) {
+        v_store(out, acc[i]);
+        sum += out[0];
+    }
+    return sum;
+}
+
+static real read_through(const real *data, ptrdiff_t count)
+{
+    vec sum[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
+    real out[sizeof(vec) / sizeof(real)];
+    for (ptrdiff_t k = 0; k + 4 * VLEN <= count; k += 4 * VLEN)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            sum[i] = sum[i] + v_load(data + k + i * VLEN);
+    v_store(out, sum[0] + sum[1] + sum[2] + sum[3]);
+    return out[0];
+}
+
+#endif

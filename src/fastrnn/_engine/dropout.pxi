@@ -1,0 +1,36 @@
+# Dropout between layers (Srivastava et al. 2014; placed as in Zaremba et al. 2014). Whether a value is kept is a hash of
+# where it stands, so that the backward pass makes the same mask again and no order of drawing exists: SplitMix64's
+# finaliser (Steele, Lea and Flood 2014) over (seed, count, layer, t, n), then the 32-bit "lowbias32" of C. Wellons over j.
+
+cdef inline uint64_t mix64(uint64_t z) noexcept nogil:
+    z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
+    return z ^ (z >> 31)
+
+cdef inline uint64_t absorb(uint64_t key, uint64_t value) noexcept nogil:
+    return mix64(key + <uint64_t>0x9E3779B97F4A7C15 * (value + 1))
+
+cdef inline uint32_t lowbias32(uint32_t x) noexcept nogil:
+    x = (x ^ (x >> 16)) * <uint32_t>0x7FEB352D
+    x = (x ^ (x >> 15)) * <uint32_t>0x846CA68B
+    return x ^ (x >> 16)
+
+
+def apply_dropout(cnp.ndarray source, cnp.ndarray out, uint64_t seed, uint64_t count, uint64_t layer, double p):
+    """out [T, N, J] = source [T, N, J] times 0 with probability p, else times 1 / (1 - p); out may be source."""
+    cdef Rows from_ = rows_of(source), to = rows_of(out)
+    cdef Py_ssize_t t, n, j, T = source.shape[0], N = source.shape[1], J = source.shape[2]
+    cdef uint64_t threshold = <uint64_t>(p * 4294967296.0), key
+    cdef real scale = <real>1 / (<real>1 - <real>p) if p < 1 else 0
+    cdef uint32_t low, high, u
+    cdef const real* a
+    cdef real* b
+    with nogil:
+        for t in range(T):
+            for n in range(N):
+                key = absorb(absorb(absorb(absorb(seed, count), layer), t), n)
+                low, high = <uint32_t>key, <uint32_t>(key >> 32)
+                a, b = row_at(&from_, t, n), row_at(&to, t, n)
+                for j in range(J):
+                    u = lowbias32(lowbias32(low + <uint32_t>j * <uint32_t>0x9E3779B9) ^ high)
+                    b[j] = a[j] * scale if u >= threshold else 0
