@@ -1,1 +1,42 @@
 """Recurrent networks on the CPU, trained and run from Python."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastrnn import losses, models, optim, reference
+    from fastrnn._engine import cpu_info
+    from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
+    from fastrnn.serialization import load, save
+
+__version__ = "0.1.0"
+__all__ = [
+    "GRU", "LSTM", "RNN", "Dense", "Embedding", "cpu_info", "load", "losses", "models", "optim", "reference", "save",
+]  # fmt: skip
+
+# Everything is loaded when it is first used: importing fastrnn costs little, and fastrnn.reference needs no engine.
+_MODULES = {
+    "GRU": "layers", "LSTM": "layers", "RNN": "layers", "Dense": "layers", "Embedding": "layers",
+    "cpu_info": "_engine", "load": "serialization", "save": "serialization",
+}  # fmt: skip
+_SUBMODULES = ("losses", "models", "optim", "reference")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"fastrnn.{name}")
+    if name in _MODULES:
+        value = globals()[name] = getattr(import_module(f"fastrnn.{_MODULES[name]}"), name)
+        return value
+    raise AttributeError(f"module 'fastrnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+if os.environ.get("FASTRNN_ISA"):
+    import fastrnn._engine  # refuses at once what the machine or the wheel lacks

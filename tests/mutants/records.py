@@ -104,6 +104,12 @@ TIME = [
         equations("lstm"),
     ),
     compiled(
+        "reverse-starts-short-rows-from-zero", ENGINE + "forward.pxi",
+        "if plan.resets != NULL and restarts(plan, f.reverse, t, n, f.last[n]):",
+        "if f.reverse and f.last[n] == INITIAL and t + 1 < f.T:",
+        "test_ragged.py::test_equals_rows_alone[lengths-lstm-both-float32]",
+    ),
+    compiled(
         "reverse-resets-as-forward", ENGINE + "plan.pxi",
         "return last >= 0 and plan.resets[last * plan.N + n] != 0",
         "return last >= 0 and plan.resets[t * plan.N + n] != 0",
@@ -140,4 +146,27 @@ TILES = [
     ),
 ]  # fmt: skip
 
-MUTANTS = [*CELLS, *TIME, *TILES]
+BACKWARD = [
+    compiled(
+        "gradient-block-dropped", ENGINE + "backward.pxi",
+        "            end_block(b, w, M)\n", "            if s == 0:\n                end_block(b, w, M)\n",
+        "test_cells.py::test_long_sums[3-5-33-150-rnn-tanh-float32]",
+    ),
+    compiled(
+        "scatter-overwrites", ENGINE + "backward.pxi",
+        "v_store_n(to, v_load_n(to, n) + v_load(", "v_store_n(to, 0 * v_load_n(to, n) + v_load(",
+        "test_cells.py::test_many_symbols[float32]",
+    ),
+    compiled(
+        "gradient-crosses-a-reset", ENGINE + "backward.pxi",
+        "        if from_ == ZERO:", "        if from_ < ZERO:",
+        differences("lstm", "resets"),
+    ),
+    compiled(
+        "dropout-key-order", ENGINE + "dropout.pxi",
+        "absorb(absorb(absorb(absorb(seed, count), layer), t), n)", "absorb(absorb(absorb(absorb(seed, count), layer), n), t)",
+        "test_cells.py::test_dropout_equals_reference[0.3-lstm-float32]",
+    ),
+]  # fmt: skip
+
+MUTANTS = [*CELLS, *TIME, *TILES, *BACKWARD]

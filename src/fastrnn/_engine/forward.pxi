@@ -6,9 +6,9 @@ cdef class Kept:
     cdef readonly cnp.ndarray h         # [T, N, H] rows anywhere
     cdef readonly cnp.ndarray c         # [T, N, H], LSTM
     cdef readonly cnp.ndarray gates     # [T, N, saved, H]
-    cdef object x                       # as given to forward
+    cdef readonly cnp.ndarray x         # as given to forward
+    cdef readonly Plan plan
     cdef object h0, c0
-    cdef Plan plan
     cdef bint reverse
 
 
@@ -86,8 +86,11 @@ cdef void start_forward(Forward* f, Weights w, const real* h0, const real* c0) n
     for m in range(TILE_ROWS):
         f.stack_rows[m] = f.stack + m * 4 * VLEN
     for n in range(f.N):
-        f.h_now[n] = f.zeros if h0 == NULL else h0 + n * f.H
-        f.c_now[n] = f.zeros if c0 == NULL else c0 + n * f.H
+        f.h_now[n] = f.c_now[n] = f.zeros
+        if h0 != NULL:
+            f.h_now[n] = h0 + n * f.H
+        if c0 != NULL:
+            f.c_now[n] = c0 + n * f.H
         f.last[n] = INITIAL
         f.reset_rows[n] = f.step.reset_h + n * f.H
 

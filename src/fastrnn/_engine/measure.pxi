@@ -3,9 +3,9 @@
 from time import perf_counter
 
 cdef extern from "measure.h" nogil:
-    real fma_chains(Py_ssize_t count)
+    void fma_chains(Py_ssize_t count, real* value)
     int FMA_FLOPS
-    real read_through(const real* data, Py_ssize_t count)
+    void read_through(const real* data, Py_ssize_t count, real* value)
 
 
 def elementary(str name, cnp.ndarray x):
@@ -28,9 +28,10 @@ def fma_peak(double seconds):
     """Return what one core reaches in independent fused multiply-adds, GFLOP/s: the best of short runs."""
     cdef Py_ssize_t count = 20000
     cdef double begin, best = 1e30, end = perf_counter() + seconds
+    cdef real value = 0
     while True:
         begin = perf_counter()
-        fma_chains(count)
+        fma_chains(count, &value)
         best = min(best, perf_counter() - begin)
         if perf_counter() > end:
             return count * FMA_FLOPS / best * 1e-9
@@ -41,9 +42,11 @@ def read_bandwidth(Py_ssize_t nbytes, double seconds):
     cdef Buffer buffer = take(nbytes)
     cdef double begin, best = 1e30, end = perf_counter() + seconds
     memset(buffer.data, 0, nbytes)
+    cdef const real* data = <real*>buffer.data
+    cdef real value = 0
     while True:
         begin = perf_counter()
-        read_through(<real*>buffer.data, nbytes // <Py_ssize_t>sizeof(real))
+        read_through(data, nbytes // <Py_ssize_t>sizeof(real), &value)
         best = min(best, perf_counter() - begin)
         if perf_counter() > end:
             return nbytes / best * 1e-9

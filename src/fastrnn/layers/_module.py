@@ -1,0 +1,96 @@
+"""What every layer has: named parameters, read-only to the caller, their mappings, and a form that can be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrnn.layers._parameter import Parameter, check_values
+
+
+class Layer:
+    """A layer's parameters by torch's names, and the constructor's arguments by which it can be made again."""
+
+    _parameters: dict[str, Parameter]
+    _transient: tuple[str, ...] = ()  # attributes that a copy or a pickle leaves behind, set to None in it
+    dtype: np.dtype[Any]
+
+    @property
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """Read-only arrays by torch's names, in torch's order and shapes."""
+        return {name: parameter.value for name, parameter in self._parameters.items()}
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Return writable copies of the parameters by torch's names."""
+        return {name: np.array(parameter.value, order="C") for name, parameter in self._parameters.items()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> None:
+        """Take every parameter from a mapping of arrays or tensors; all of them or, after an error, none.
+
+        Parameters
+        ----------
+        state_dict : mapping
+            {torch's name: array of torch's shape}, cast to the layer's dtype.
+        strict : bool
+            Whether missing and unexpected names are errors; otherwise they are passed over.
+
+        Raises
+        ------
+        ValueError
+            Lists every missing, unexpected and misshapen name.
+        """
+        arrays = check_values(self._parameters, state_dict, strict)
+        for name, array in arrays.items():
+            self._parameters[name].assign(array)
+
+    def set_parameters(self, **arrays: Any) -> None:
+        """Take some parameters by name; all that are given or, after an error, none."""
+        unexpected = sorted(arrays.keys() - self._parameters.keys())
+        if unexpected:
+            raise ValueError(f"parameters do not fit: unexpected: {', '.join(unexpected)}")
+        self.load_state_dict(arrays, strict=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, numbers and strings only."""
+        raise AssertionError("every layer defines get_config")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, **dict.fromkeys(self._transient)}
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def check_size(value: Any, name: str, least: int = 1) -> int:
+    """Return a size given as any integer."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)
+
+
+def check_dtype(value: Any) -> np.dtype[Any]:
+    """Return float32 or float64."""
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        dtype = None
+    if dtype is None or dtype.name not in ("float32", "float64"):
+        raise ValueError(f'dtype must be "float32" or "float64", got {value!r}')
+    return dtype
+
+
+def check_seed(value: Any) -> int | None:
+    """Return a seed from 0 to 2**64 - 1, or None."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"seed must be an integer or None, got {type(value).__name__}")
+    if not 0 <= value < 2**64:
+        raise ValueError(f"seed must be from 0 to 2**64 - 1, got {value}")
+    return int(value)

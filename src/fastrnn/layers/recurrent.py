@@ -1,0 +1,442 @@
+"""RNN, LSTM and GRU: check the arguments, allocate, and call the engine once for each layer and direction."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrnn import _engine
+from fastrnn.layers import _arguments as arguments
+from fastrnn.layers._initial import initial_values
+from fastrnn.layers._module import Layer, check_dtype, check_seed, check_size
+from fastrnn.layers._parameter import Parameter
+from fastrnn.layers.tape import Tape
+
+Array = NDArray[Any]
+State = Any  # an array, or the pair (h, c) of an LSTM
+
+ACTIVATIONS = {"tanh": 0, "relu": 1, "sigmoid": 2, "linear": 3}  # the engine's numbers
+
+
+class Recurrent(Layer):
+    """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM` and `GRU`."""
+
+    _transient = ("_packed",)
+    _cell: ClassVar[str]  # the name by which parameters are shaped and drawn
+    _state_names: ClassVar[tuple[str, ...]] = ("h",)
+    _gate_names: ClassVar[tuple[str, ...]]
+    _number: int  # the engine's number of the cell
+    _activation: int = 0
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bidirectional: bool = False,
+        batch_first: bool = True,
+        bias: bool = True,
+        dropout: float = 0.0,
+        proj_size: int = 0,
+        dtype: Any = "float32",
+        seed: int | None = None,
+        init: str | float = "default",
+    ) -> None:
+        self.input_size = check_size(input_size, "input_size")
+        self.hidden_size = check_size(hidden_size, "hidden_size")
+        self.num_layers = check_size(num_layers, "num_layers")
+        if proj_size != 0:
+            raise ValueError(f"proj_size must be 0, got {proj_size!r}: projection is not built yet")
+        if isinstance(dropout, bool) or not isinstance(dropout, (int, float, np.number)) or not 0 <= dropout <= 1:
+            raise ValueError(f"dropout must be a number from 0 to 1, got {dropout!r}")
+        self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
+        self.dropout, self.proj_size = float(dropout), 0
+        self.dtype = check_dtype(dtype)
+        self.seed = check_seed(seed)
+        self.init = init
+        values = initial_values(
+            self._cell, self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias, init,
+            self.seed, self.dtype,
+        )  # fmt: skip
+        self._parameters = {
+            name: Parameter(name, value, transposed=name.startswith("weight")) for name, value in values.items()
+        }
+        self.forward_count = 0
+        self._dropout_seed = secrets.randbits(64) if self.seed is None else self.seed
+        self._packed: dict[int, tuple[tuple[int, ...], Any]] | None = None
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, numbers and strings only."""
+        names = ("input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "dropout")
+        return {name: getattr(self, name) for name in names} | {
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+            "init": self.init,
+        }
+
+    def __call__(
+        self,
+        x: Any,
+        state: State = None,
+        lengths: Any = None,
+        *,
+        mask: Any = None,
+        resets: Any = None,
+        pad: str = "zero",
+        out: Array | None = None,
+    ) -> tuple[Array, State]:
+        """Run the layers over whole sequences for inference: nothing is kept, and dropout is off.
+
+        Parameters
+        ----------
+        x : array
+            (N, T, I) floating, or (T, N, I) where not `batch_first`, or (T, I) unbatched; or integer ids (N, T), (T, N)
+            or (T,), which mean one-hot rows of size I.
+        state : array or pair, optional
+            h, or (h, c) of an LSTM, each (L·D, N, H), (L·D, H) unbatched; zeros by default.
+        lengths : array of int, optional
+            (N,) real steps of each row, from 0 to T; the rest is padding: output 0, the state frozen.
+        mask : array of bool, optional
+            (N, T) laid out as ids are: which steps are real, holes and left padding allowed; instead of `lengths`.
+        resets : array of bool, optional
+            (N, T): a new sequence starts at this step with zero state.
+        pad : {"zero", "hold"}
+            The output at padded steps: 0, or the row's last output (0 before its first).
+        out : array, optional
+            Filled with the output and returned as `y`.
+
+        Returns
+        -------
+        y : array
+            (N, T, D·H), or as x lies: the last layer's h, both directions side by side.
+        state : array or pair
+            Each layer's and direction's state after its last real step, as `state`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument, what was expected and what came.
+        """
+        y, final, _ = self._run(x, state, lengths, mask, resets, pad, out, keep=False)
+        return y, final
+
+    def forward(
+        self,
+        x: Any,
+        state: State = None,
+        lengths: Any = None,
+        *,
+        mask: Any = None,
+        resets: Any = None,
+        pad: str = "zero",
+        out: Array | None = None,
+    ) -> tuple[Array, State, Tape]:
+        """Run the layers for training: as a call, with dropout, and with a tape for `backward`.
+
+        The tape keeps a reference to x: do not change it before `backward`.
+        """
+        y, final, tape = self._run(x, state, lengths, mask, resets, pad, out, keep=True)
+        assert tape is not None
+        self.forward_count += 1
+        return y, final, tape
+
+    def _run(
+        self, x: Any, state: State, lengths: Any, mask: Any, resets: Any, pad: str, out: Array | None, keep: bool
+    ) -> tuple[Array, State, Tape | None]:
+        engine = _engine.load(self.dtype.name)
+        hold = arguments.check_pad(pad)
+        rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
+        (T, N), D, H, L = rows.shape[:2], 2 if self.bidirectional else 1, self.hidden_size, self.num_layers
+        active = arguments.check_active(lengths, mask, T, N, batched, self.batch_first)
+        if rows.ndim == 2:
+            arguments.check_ids(rows, active, self.input_size)
+        restarts = arguments.check_resets(resets, T, N, batched, self.batch_first)
+        h0, c0 = self._pair(arguments.check_state(state, self._state_names, (L * D, N, H), batched, self.dtype, "state"))
+        shape = arguments.as_given(np.empty((T, N, 0)), batched, self.batch_first).shape[:-1] + (D * H,)
+        y = arguments.check_out(out, shape, self.dtype, (x, rows))
+        plan = engine.Plan(T, N, active, restarts)
+        final = [np.empty((L * D, N, H), self.dtype) for _ in self._state_names]
+        h_final, c_final = self._pair(tuple(final))
+        tape = self._new_tape(engine, shape, batched, hold, active, T, N) if keep else None
+        y_rows = arguments.time_major(y, batched, self.batch_first)
+        for layer in range(L):
+            last = layer == L - 1
+            target = y_rows if last else engine.pooled((T, N, D * H))
+            for k in range(layer * D, (layer + 1) * D):
+                part, reverse = target[:, :, (k % D) * H : (k % D + 1) * H], k % D == 1
+                kept = engine.forward(
+                    self._weights(engine, k), plan, rows, h0[k], c0[k], reverse, part, h_final[k], c_final[k],
+                    keep, not last,
+                )  # fmt: skip
+                if tape is not None:
+                    tape.kept.append(kept)
+                if last:
+                    engine.fill_padding(plan, part, hold, reverse)
+            rows = target
+            if tape is not None and self.dropout and not last:
+                rows = tape.draw_mask(target, layer)
+        states = [arguments.as_given(part.swapaxes(0, 1), batched, True) for part in final]
+        return y, tuple(states) if len(states) == 2 else states[0], tape
+
+    def backward(
+        self, tape: Tape, dy: Any = None, dstate: State = None, *, retain: bool = False
+    ) -> tuple[Array | None, State, dict[str, Array]]:
+        """Return the gradients of a `forward` call by back-propagation through time.
+
+        Parameters
+        ----------
+        tape : Tape
+            Of this layer's `forward`, its parameters unchanged since.
+        dy : array, optional
+            The gradient of y, in y's shape; zeros by default. At padded steps it counts only for ``pad="hold"``.
+        dstate : array or pair, optional
+            The gradient of the final state; of an LSTM's pair either may be None.
+        retain : bool
+            Keep the tape for another backward.
+
+        Returns
+        -------
+        dx : array or None
+            The gradient of x in x's shape, zeros at padded steps; None where x was ids.
+        dstate : array or pair
+            The gradient of the initial state.
+        grads : dict
+            {parameter name: gradient}, names and shapes as `parameters`.
+        """
+        if not isinstance(tape, Tape):
+            raise TypeError(f"tape must come from this layer's forward, got {type(tape).__name__}")
+        tape.check(self)
+        engine = _engine.load(self.dtype.name)
+        T, N, D, H, L = tape.T, tape.N, 2 if self.bidirectional else 1, self.hidden_size, self.num_layers
+        given = arguments.check_gradient(dy, tape.y_shape, self.dtype)
+        dh, dc = self._pair(
+            arguments.check_state(dstate, self._state_names, (L * D, N, H), tape.batched, self.dtype, "dstate")
+        )
+        initial = [np.empty((L * D, N, H), self.dtype) for _ in self._state_names]
+        dh0, dc0 = self._pair(tuple(initial))
+        watched = [np.zeros((T, N, H), self.dtype) for _ in range(L * D)] if tape.watching else [None] * (L * D)
+        grads: dict[str, Array] = {}
+        above = None if given is None else arguments.time_major(given, tape.batched, self.batch_first)
+        if above is not None and tape.hold and tape.active is not None:
+            above = np.array(above, order="C")
+            for d in range(D):
+                engine.gather_held(tape.kept[-1].plan, above[:, :, d * H : (d + 1) * H], d == 1)
+        for layer in range(L - 1, -1, -1):
+            below = self._room_below(engine, tape, layer)
+            for k in range(layer * D, (layer + 1) * D):
+                part = None if above is None else above[:, :, (k % D) * H : (k % D + 1) * H]
+                room = self._room_for_gradients(k, ids=tape.kept[k].x.ndim == 2)
+                engine.backward(
+                    self._weights(engine, k), tape.kept[k], part, dh[k], dc[k], below, k % D == 1, *room,
+                    dh0[k], dc0[k], watched[k],
+                )  # fmt: skip
+                grads.update(self._named_gradients(k, room))
+            if self.dropout and layer:
+                assert below is not None
+                below = tape.draw_mask(below, layer - 1)
+            above = below
+        tape.watched = [array for array in watched if array is not None]
+        if not retain:
+            tape.spend()
+        dx = None if above is None else arguments.as_given(above, tape.batched, self.batch_first)
+        dinitial = [arguments.as_given(part.swapaxes(0, 1), tape.batched, True) for part in initial]
+        ordered = {name: grads[name] for name in self._parameters}
+        return dx, tuple(dinitial) if len(dinitial) == 2 else dinitial[0], ordered
+
+    def _pair(self, parts: tuple[Any, ...]) -> tuple[Any, Any]:
+        """Return h and c as what can be indexed by layer and direction, Nones where there is none."""
+        nothing = [None] * (self.num_layers * (2 if self.bidirectional else 1))
+        h, c = (*parts, None)[:2]
+        return nothing if h is None else h, nothing if c is None else c
+
+    def _new_tape(
+        self, engine: Any, y_shape: tuple[int, ...], batched: bool, hold: bool, active: Array | None, T: int, N: int
+    ) -> Tape:
+        seed, count, p = self._dropout_seed, self.forward_count, self.dropout
+
+        def draw_mask(array: Array, layer: int) -> Array:
+            """Return the array times the mask on a layer's output."""
+            dropped: Array = engine.pooled(array.shape)
+            engine.apply_dropout(array, dropped, seed, count, layer, p)
+            return dropped
+
+        return Tape(self, self._versions(), y_shape, batched, hold, active, self._gate_names, draw_mask, T, N)
+
+    def _room_below(self, engine: Any, tape: Tape, layer: int) -> Array | None:
+        """Return an array [T, N, I] for the gradient of a layer's input, zeros where padded; None for ids."""
+        T, N, x = tape.T, tape.N, tape.kept[layer * (2 if self.bidirectional else 1)].x
+        if layer:
+            room: Array = engine.pooled((T, N, x.shape[-1]))
+            return room
+        if x.ndim == 2:
+            return None
+        make = np.empty if tape.active is None else np.zeros
+        shape = (N, T, self.input_size) if self.batch_first else (T, N, self.input_size)
+        return arguments.time_major(make(shape, self.dtype), True, self.batch_first)
+
+    def _room_for_gradients(self, k: int, ids: bool) -> list[Array | None]:
+        """Return arrays for the gradients of one direction's parameters, as these lie in memory."""
+        room: list[Array | None] = [
+            np.zeros_like(parameter.stored) if ids and parameter.name.startswith("weight_ih") else np.empty_like(parameter.stored)
+            for parameter in self._direction(k)
+        ]
+        return room if self.bias else [*room, None, None]
+
+    def _named_gradients(self, k: int, room: list[Array | None]) -> dict[str, Array]:
+        return {
+            parameter.name: array.T if parameter.transposed else array
+            for parameter, array in zip(self._direction(k), room, strict=False)
+            if array is not None
+        }
+
+    def _direction(self, k: int) -> list[Parameter]:
+        """The parameters of one layer and direction."""
+        count = 4 if self.bias else 2
+        return list(self._parameters.values())[k * count : (k + 1) * count]
+
+    def _versions(self) -> tuple[int, ...]:
+        return tuple(parameter.version for parameter in self._parameters.values())
+
+    def _weights(self, engine: Any, k: int) -> Any:
+        """Return the packed parameters of one layer and direction, packed again when they have changed."""
+        parameters = self._direction(k)
+        versions = tuple(parameter.version for parameter in parameters)
+        if self._packed is None:
+            self._packed = {}
+        packed = self._packed.get(k)
+        if packed is None or packed[0] != versions:
+            stored = [parameter.stored for parameter in parameters] + ([] if self.bias else [None, None])
+            weights = engine.Weights(self._number, self._activation, stored[0].shape[0], self.hidden_size)
+            weights.set(*stored)
+            packed = self._packed[k] = (versions, weights)
+        return packed[1]
+
+
+class RNN(Recurrent):
+    """The simple recurrent network, h = g(W x + b_ih + U h' + b_hh) (Elman 1990; torch.nn.RNN).
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I and H.
+    num_layers : int
+        Layers in the stack, each reading the outputs of the one below.
+    nonlinearity : {"tanh", "relu", "sigmoid", "linear"}
+        g.
+    bidirectional, batch_first, bias, dropout, dtype, seed, init
+        As of `LSTM`.
+
+    Examples
+    --------
+    >>> import fastrnn, numpy as np
+    >>> rnn = fastrnn.RNN(3, 5, nonlinearity="relu", seed=0)
+    >>> y, h = rnn(np.zeros((2, 4, 3), "float32"))
+    >>> y.shape, h.shape
+    ((2, 4, 5), (1, 2, 5))
+    """
+
+    _cell = "rnn"
+    _gate_names = ("h",)
+    _number = 0
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, *, nonlinearity: str = "tanh", **options: Any
+    ) -> None:
+        if nonlinearity not in ACTIVATIONS:
+            raise ValueError(f"nonlinearity must be one of {', '.join(ACTIVATIONS)}, got {nonlinearity!r}")
+        self.nonlinearity, self._activation = nonlinearity, ACTIVATIONS[nonlinearity]
+        super().__init__(input_size, hidden_size, num_layers, **options)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, numbers and strings only."""
+        return {**super().get_config(), "nonlinearity": self.nonlinearity}
+
+
+class LSTM(Recurrent):
+    """Long short-term memory with a forget gate (Hochreiter and Schmidhuber 1997; Gers et al. 2000; torch.nn.LSTM).
+
+    i, f, o = sigmoid(W x + b_ih + U h' + b_hh) and g = tanh(...), each with its own rows of W, U and the biases, in the
+    order i, f, g, o; c = f c' + i g; h = o tanh(c).
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I and H.
+    num_layers : int
+        Layers in the stack, each reading the outputs of the one below.
+    bidirectional : bool
+        Whether a second set of parameters reads each sequence from its end.
+    batch_first : bool
+        Whether x is (N, T, I) or (T, N, I).
+    bias : bool
+        Whether there are `bias_ih` and `bias_hh`.
+    dropout : float
+        Probability with which `forward` drops a value between two layers of the stack.
+    dtype : {"float32", "float64"}
+        Of parameters and results.
+    seed : int, optional
+        Makes initial values and dropout reproducible.
+    init : {"default", "torch"} or float
+        Initial values: Glorot uniform and orthogonal gate by gate, zero biases, forget gate 1; torch's
+        U(-1/sqrt(H), 1/sqrt(H)); or U(-init, init).
+
+    Examples
+    --------
+    >>> import fastrnn, numpy as np
+    >>> lstm = fastrnn.LSTM(3, 5, num_layers=2, seed=0)
+    >>> y, (h, c), tape = lstm.forward(np.ones((2, 4, 3), "float32"))
+    >>> dx, (dh, dc), grads = lstm.backward(tape, dy=np.ones_like(y))
+    >>> dx.shape, grads["weight_hh_l1"].shape
+    ((2, 4, 3), (20, 5))
+    """
+
+    _cell = "lstm"
+    _state_names = ("h", "c")
+    _gate_names = ("i", "f", "g", "o", "c", "h")
+    _number = 1
+
+
+class GRU(Recurrent):
+    """The gated recurrent unit (Cho et al. 2014; torch.nn.GRU).
+
+    r, z = sigmoid(W x + b_ih + U h' + b_hh), n = tanh(W x + b_in + r (U h' + b_hn)), h = (1 - z) n + z h'; with
+    ``reset_after=False`` n = tanh(W x + b_in + U (r h') + b_hn), ONNX's default.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I and H.
+    num_layers : int
+        Layers in the stack, each reading the outputs of the one below.
+    reset_after : bool
+        Whether the reset gate multiplies after the recurrent product or before it.
+    bidirectional, batch_first, bias, dropout, dtype, seed, init
+        As of `LSTM`.
+
+    Examples
+    --------
+    >>> import fastrnn, numpy as np
+    >>> gru = fastrnn.GRU(10, 5, bidirectional=True, seed=0)
+    >>> y, h = gru(np.array([[1, 2, 3], [4, 0, 0]]), lengths=[3, 1])
+    >>> y.shape, h.shape
+    ((2, 3, 10), (2, 2, 5))
+    """
+
+    _cell = "gru"
+    _gate_names = ("r", "z", "n", "h")
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, *, reset_after: bool = True, **options: Any
+    ) -> None:
+        self.reset_after, self._number = bool(reset_after), 2 if reset_after else 3
+        super().__init__(input_size, hidden_size, num_layers, **options)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, numbers and strings only."""
+        return {**super().get_config(), "reset_after": self.reset_after}
+
+

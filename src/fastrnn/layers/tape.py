@@ -1,0 +1,104 @@
+"""What a forward pass keeps for its backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrnn.layers._arguments import as_given
+
+Array = NDArray[Any]
+
+
+@dataclass(eq=False)
+class Tape:
+    """The states and gates of one `forward` call, spent by one `backward` unless that retains it.
+
+    `gates`, `masks` and `hidden_gradients` give what was computed, as new arrays: (N, T, ·) where the layer is
+    `batch_first`, else (T, N, ·), (T, ·) unbatched, one for each layer and direction in the order of a state
+    (layer 0 forward, layer 0 reverse, layer 1 forward, ...); zeros at padded steps.
+    """
+
+    layer: Any
+    versions: tuple[int, ...]
+    y_shape: tuple[int, ...]
+    batched: bool
+    hold: bool
+    active: Array | None
+    gate_names: tuple[str, ...]
+    draw_mask: Callable[[Array, int], Array]
+    T: int
+    N: int
+    kept: list[Any] = field(default_factory=list)
+    watching: bool = False
+    watched: list[Array] = field(default_factory=list)
+    spent: bool = False
+
+    def check(self, layer: Any) -> None:
+        """Refuse a backward pass that this tape cannot serve."""
+        if self.layer is not layer:
+            raise ValueError(f"tape was made by another layer, {self.layer!r}")
+        if self.spent:
+            raise ValueError("tape is spent: one backward uses it up, unless called with retain=True")
+        if self.versions != layer._versions():
+            raise ValueError("tape is older than the layer's parameters, which have changed since its forward")
+
+    def spend(self) -> None:
+        """Give the memory back."""
+        self.spent = True
+        self.kept = []
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept besides the input: of an LSTM 6 numbers for each step, row and hidden unit, GRU 5, RNN 1."""
+        return sum(array.nbytes for kept in self.kept for array in (kept.h, kept.c, kept.gates) if array is not None)
+
+    def gates(self) -> list[dict[str, Array]]:
+        """Return every gate and state: LSTM i, f, g, o, c, h; GRU r, z, n, h; RNN h."""
+        self._refuse_spent("gates")
+        return [
+            {
+                name: self._show(
+                    kept.h if name == "h" else kept.c if name == "c" else kept.gates[:, :, self.gate_names.index(name)]
+                )
+                for name in self.gate_names
+            }
+            for kept in self.kept
+        ]
+
+    def masks(self) -> list[Array]:
+        """Return the dropout masks between the layers, 0 or 1 / (1 - p); none without dropout."""
+        self._refuse_spent("masks")
+        if not self.layer.dropout:
+            return []
+        width = self.y_shape[-1]
+        ones = np.ones((self.T, self.N, width), self.layer.dtype)
+        return [self._given(self.draw_mask(ones, k)) for k in range(self.layer.num_layers - 1)]
+
+    def watch(self) -> None:
+        """Ask the backward pass for the gradient of every hidden state."""
+        self.watching = True
+
+    def hidden_gradients(self) -> list[Array]:
+        """Return dL/dh_t, all that reaches h_t, of every layer and direction; `watch` comes before `backward`."""
+        if not self.watched:
+            raise ValueError("the tape has no hidden gradients: call tape.watch() before backward")
+        return [self._given(array) for array in self.watched]
+
+    def _refuse_spent(self, what: str) -> None:
+        if self.spent:
+            raise ValueError(f"tape is spent: read its {what} before backward, or call that with retain=True")
+
+    def _show(self, array: Array) -> Array:
+        if self.active is None:
+            return self._given(array)
+        shown = np.zeros(array.shape, array.dtype)
+        shown[self.active] = array[self.active]
+        return self._given(shown)
+
+    def _given(self, array: Array) -> Array:
+        return np.array(as_given(array, self.batched, self.layer.batch_first), order="C")
