@@ -78,8 +78,6 @@ def test_parameters_are_read_only(cell):
             value[...] = 0
         with pytest.raises(ValueError, match="read-only"):
             value.T[...] = 0
-        with pytest.raises(ValueError, match="read-only"):
-            value.reshape(-1)[:1].flags.writeable or value.__setitem__(0, 0)
     layer.parameters.clear()  # a dict of its own
     assert_same_bits(dict(layer.parameters), before)
 
@@ -248,15 +246,13 @@ def test_pickles_are_small(cell):
 
 @every_cell
 def test_repr(cell):
-    """The class, the sizes, and each option that is not the default."""
-    text = repr(layer_of(cell, dropout=0.25, dtype="float64", bias=False, batch_first=False))
-    name, fixed = CELLS[cell]
-    assert text.startswith(f"{name}({I}, {H}")
-    words = ["num_layers=2", "bidirectional=True", "dropout=0.25", "bias=False", "batch_first=False", "float64"]
-    for word in words + [f"{option}={value!r}" for option, value in fixed.items()]:
-        assert word in text
-    assert "dropout" not in repr(layer_of(cell))
-    assert "object at 0x" not in text
+    """What makes the layer again: the class and its arguments."""
+    layer = layer_of(cell, dropout=0.25, dtype="float64", bias=False, batch_first=False, init=0.5)
+    again = eval(repr(layer), {name: getattr(fastrnn, name) for name in ("RNN", "LSTM", "GRU")})
+    assert type(again) is type(layer)
+    assert repr(again) == repr(layer)
+    assert_same_bits(again.state_dict(), layer.state_dict())
+    assert (again.dropout, again.batch_first, again.dtype) == (0.25, False, np.dtype("float64"))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

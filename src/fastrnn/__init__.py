@@ -39,4 +39,4 @@ def __dir__() -> list[str]:
 
 
 if os.environ.get("FASTRNN_ISA"):
-    import fastrnn._engine  # refuses at once what the machine or the wheel lacks
+    import_module("fastrnn._engine")  # refuses at once what the machine or this installation lacks

@@ -1,7 +1,7 @@
 """The compiled engines, and the choice among them.
 
-FASTRNN_ISA=base, avx2 or avx512 picks an instruction set; otherwise the best that both the machine and the wheel have is
-taken. Each precision's engine is a module of its own, loaded when it is first needed.
+FASTRNN_ISA=base, avx2 or avx512 picks an instruction set; otherwise the best that both the machine and this
+installation have is taken. Each precision's engine is a module of its own, loaded when it is first needed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 INSTRUCTION_SETS = ("base", "avx2", "avx512")
 PRECISIONS = ("float32", "float64")
+MISSING = "fastrnn's compiled engine is missing: install fastrnn from a wheel, or by pip where there is a C compiler"
 
 
 @cache
@@ -37,7 +38,7 @@ def detected() -> list[str]:
     try:
         from fastrnn._engine import _cpu
     except ImportError as error:
-        raise ImportError("fastrnn's compiled engine is missing: install fastrnn from a wheel or by pip") from error
+        raise ImportError(MISSING) from error
     return _cpu.detected()
 
 
@@ -51,18 +52,15 @@ def instruction_set() -> str:
         FASTRNN_ISA names none, or one that the machine or this installation lacks.
     """
     wanted = os.environ.get("FASTRNN_ISA")
+    if wanted and wanted not in INSTRUCTION_SETS:
+        raise ImportError(f"FASTRNN_ISA must be one of {', '.join(INSTRUCTION_SETS)}, got {wanted!r}")
     usable = [isa for isa in detected() if isa in compiled()]
-    if wanted:
-        if wanted not in INSTRUCTION_SETS:
-            raise ImportError(f"FASTRNN_ISA must be one of {', '.join(INSTRUCTION_SETS)}, got {wanted!r}")
-        if wanted not in compiled():
-            raise ImportError(f"FASTRNN_ISA={wanted}, but this installation of fastrnn has {', '.join(compiled())} only")
-        if wanted not in detected():
-            raise ImportError(f"FASTRNN_ISA={wanted}, but this machine has {', '.join(detected())} only")
-        return wanted
     if not usable:
-        raise ImportError("fastrnn's compiled engine is missing: install fastrnn from a wheel or by pip")
-    return usable[-1]
+        raise ImportError(MISSING)
+    if wanted and wanted not in usable:
+        who, has = ("this machine", detected()) if wanted in compiled() else ("this installation", compiled())
+        raise ImportError(f"FASTRNN_ISA={wanted}, but {who} has only {', '.join(has)}")
+    return wanted or usable[-1]
 
 
 @cache

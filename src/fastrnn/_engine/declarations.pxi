@@ -92,7 +92,7 @@ cdef cnp.ndarray checked(cnp.ndarray array, str name):
     """Refuse what the Python face must never pass: the last line of defence before raw pointers."""
     if cnp.PyArray_TYPE(array) != REAL_NUMBER:
         raise TypeError(f"{name} has the wrong dtype for this engine: {array.dtype}")
-    if array.ndim and array.shape[array.ndim - 1] > 1 and array.strides[array.ndim - 1] != <Py_ssize_t>sizeof(real):
+    if array.size and array.shape[array.ndim - 1] > 1 and array.strides[array.ndim - 1] != <Py_ssize_t>sizeof(real):
         raise ValueError(f"{name} must be contiguous along its last axis")
     return array
 

@@ -42,16 +42,15 @@ class Layer:
         ValueError
             Lists every missing, unexpected and misshapen name.
         """
-        arrays = check_values(self._parameters, state_dict, strict)
-        for name, array in arrays.items():
-            self._parameters[name].assign(array)
+        self._assign(check_values(self._parameters, state_dict, some=not strict, others=not strict))
 
     def set_parameters(self, **arrays: Any) -> None:
         """Take some parameters by name; all that are given or, after an error, none."""
-        unexpected = sorted(arrays.keys() - self._parameters.keys())
-        if unexpected:
-            raise ValueError(f"parameters do not fit: unexpected: {', '.join(unexpected)}")
-        self.load_state_dict(arrays, strict=False)
+        self._assign(check_values(self._parameters, arrays, some=True))
+
+    def _assign(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        for name, array in arrays.items():
+            self._parameters[name].assign(array)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""

@@ -50,10 +50,15 @@ class Parameter:
         self._show()
 
 
-def check_values(parameters: Mapping[str, Parameter], values: Mapping[str, Any], strict: bool) -> dict[str, NDArray[Any]]:
-    """Return the arrays of `values` that belong to `parameters`, or list all that is wrong with them in one error."""
-    missing = [name for name in parameters if name not in values] if strict else []
-    unexpected = [name for name in values if name not in parameters] if strict else []
+def check_values(
+    parameters: Mapping[str, Parameter], values: Mapping[str, Any], *, some: bool = False, others: bool = False
+) -> dict[str, NDArray[Any]]:
+    """Return the arrays of `values` that belong to `parameters`, or list all that is wrong with them in one error.
+
+    `some` lets parameters be missing, `others` lets values be that belong to none.
+    """
+    missing = [] if some else [name for name in parameters if name not in values]
+    unexpected = [] if others else [name for name in values if name not in parameters]
     misshapen = []
     arrays = {}
     for name in parameters.keys() & values.keys():

@@ -157,7 +157,7 @@ class Recurrent(Layer):
         restarts = arguments.check_resets(resets, T, N, batched, self.batch_first)
         h0, c0 = self._pair(arguments.check_state(state, self._state_names, (L * D, N, H), batched, self.dtype, "state"))
         shape = arguments.as_given(np.empty((T, N, 0)), batched, self.batch_first).shape[:-1] + (D * H,)
-        y = arguments.check_out(out, shape, self.dtype, (x, rows))
+        y = arguments.check_out(out, shape, self.dtype, (rows, *(state if isinstance(state, (tuple, list)) else [state])))
         plan = engine.Plan(T, N, active, restarts)
         final = [np.empty((L * D, N, H), self.dtype) for _ in self._state_names]
         h_final, c_final = self._pair(tuple(final))
@@ -179,7 +179,7 @@ class Recurrent(Layer):
             rows = target
             if tape is not None and self.dropout and not last:
                 rows = tape.draw_mask(target, layer)
-        states = [arguments.as_given(part.swapaxes(0, 1), batched, True) for part in final]
+        states = [part if batched else part[:, 0] for part in final]
         return y, tuple(states) if len(states) == 2 else states[0], tape
 
     def backward(
@@ -243,7 +243,7 @@ class Recurrent(Layer):
         if not retain:
             tape.spend()
         dx = None if above is None else arguments.as_given(above, tape.batched, self.batch_first)
-        dinitial = [arguments.as_given(part.swapaxes(0, 1), tape.batched, True) for part in initial]
+        dinitial = [part if tape.batched else part[:, 0] for part in initial]
         ordered = {name: grads[name] for name in self._parameters}
         return dx, tuple(dinitial) if len(dinitial) == 2 else dinitial[0], ordered
 

@@ -1,0 +1,300 @@
+"""RNN, LSTM and GRU: stacks of layers in one or both directions, with the engine's constructors and methods.
+
+The stack is that of Graves, Mohamed and Hinton (2013): layer k + 1 reads the outputs of layer k, both directions side by
+side (Schuster and Paliwal 1997), and dropout acts between the layers only. What an argument means is written at the
+engine's layers, `fastrnn.LSTM` and its kin.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrnn.layers import _arguments as arguments
+from fastrnn.layers import tape as engine_tape
+from fastrnn.layers._initial import initial_values
+from fastrnn.layers._module import Layer, check_dtype, check_seed, check_size
+from fastrnn.layers._parameter import Parameter
+from fastrnn.reference.cells import NONLINEARITIES, Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State
+from fastrnn.reference.dropout import dropout_mask
+from fastrnn.reference.sequence import (
+    Pass,
+    Weights,
+    backward_direction,
+    forward_direction,
+    hold,
+    hold_backward,
+    restarts,
+    time_order,
+)
+
+Array = NDArray[Any]
+
+
+class Tape(engine_tape.Tape):
+    """What a forward pass keeps: a `Pass` for each layer and direction."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept besides the input."""
+        return sum(kept.nbytes for kept in self.kept)
+
+    def gates(self) -> list[dict[str, Array]]:
+        """Return every gate and state: LSTM i, f, g, o, c, h; GRU r, z, n, h; RNN h."""
+        self._refuse_spent("gates")
+        H = self.layer.hidden_size
+        return [{name: self._given(kept.sequence(name, H)) for name in self.gate_names} for kept in self.kept]
+
+
+class Recurrent(Layer):
+    """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM` and `GRU`."""
+
+    _name: str  # by which parameters are shaped and drawn
+    _cell: Cell
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bidirectional: bool = False,
+        batch_first: bool = True,
+        bias: bool = True,
+        dropout: float = 0.0,
+        proj_size: int = 0,
+        dtype: Any = "float32",
+        seed: int | None = None,
+        init: str | float = "default",
+    ) -> None:
+        self.input_size = check_size(input_size, "input_size")
+        self.hidden_size = check_size(hidden_size, "hidden_size")
+        self.num_layers = check_size(num_layers, "num_layers")
+        if proj_size != 0:
+            raise ValueError(f"proj_size must be 0, got {proj_size!r}: projection is not built yet")
+        if isinstance(dropout, bool) or not isinstance(dropout, (int, float, np.number)) or not 0 <= dropout <= 1:
+            raise ValueError(f"dropout must be a number from 0 to 1, got {dropout!r}")
+        self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
+        self.dropout, self.proj_size = float(dropout), 0
+        self.dtype = check_dtype(dtype)
+        self.seed = check_seed(seed)
+        self.init = init
+        values = initial_values(
+            self._name, self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias, init,
+            self.seed, self.dtype,
+        )  # fmt: skip
+        self._parameters = {name: Parameter(name, value) for name, value in values.items()}
+        self.forward_count = 0
+        self._dropout_seed = secrets.randbits(64) if self.seed is None else self.seed
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, numbers and strings only."""
+        names = ("input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "dropout")
+        return {name: getattr(self, name) for name in names} | {
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+            "init": self.init,
+        }
+
+    def __call__(
+        self,
+        x: Any,
+        state: Any = None,
+        lengths: Any = None,
+        *,
+        mask: Any = None,
+        resets: Any = None,
+        pad: str = "zero",
+        out: Array | None = None,
+    ) -> tuple[Array, Any]:
+        """Return y and the final state, without dropout."""
+        return self._run(x, state, lengths, mask, resets, pad, out, dropout=0.0)[:2]
+
+    def forward(
+        self,
+        x: Any,
+        state: Any = None,
+        lengths: Any = None,
+        *,
+        mask: Any = None,
+        resets: Any = None,
+        pad: str = "zero",
+        out: Array | None = None,
+    ) -> tuple[Array, Any, Tape]:
+        """Return y, the final state and the tape for `backward`, with dropout."""
+        result = self._run(x, state, lengths, mask, resets, pad, out, self.dropout)
+        self.forward_count += 1
+        return result
+
+    def _run(
+        self, x: Any, state: Any, lengths: Any, mask: Any, resets: Any, pad: str, out: Array | None, dropout: float
+    ) -> tuple[Array, Any, Tape]:
+        holds = arguments.check_pad(pad)
+        rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
+        (T, N), H = rows.shape[:2], self.hidden_size
+        active = arguments.check_active(lengths, mask, T, N, batched, self.batch_first)
+        if rows.ndim == 2:
+            arguments.check_ids(rows, active, self.input_size)
+        starts = arguments.check_resets(resets, T, N, batched, self.batch_first)
+        initial = self._state(state, N, batched, "state")
+        shape = arguments.as_given(np.empty((T, N, 0)), batched, self.batch_first).shape[:-1]
+        given = state if isinstance(state, tuple) else (state,)
+        y = arguments.check_out(out, (*shape, self._directions * H), self.dtype, (x, *given))
+
+        tape = self._new_tape(y.shape, batched, holds, active, T, N)
+        active = np.ones((T, N), bool) if active is None else active
+        starts = np.zeros((T, N), bool) if starts is None else starts
+        final = tuple(part.copy() for part in initial)
+        for layer in range(self.num_layers):
+            outputs = []
+            for k, reverse in self._passes(layer):
+                kept = Pass(rows, active, restarts(starts, active, reverse), time_order(T, reverse))
+                h, last = forward_direction(self._cell, self._weights(k), tuple(part[k] for part in initial), kept)
+                for part, value in zip(final, last, strict=True):
+                    part[k] = value
+                if holds and layer == self.num_layers - 1:
+                    h = hold(h, active, kept.order)
+                outputs.append(h)
+                tape.kept.append(kept)
+            rows = np.concatenate(outputs, axis=2)
+            if dropout and layer < self.num_layers - 1:
+                rows = tape.draw_mask(rows, layer)
+        y[...] = arguments.as_given(rows, batched, self.batch_first)
+        return y, self._shown(final, batched), tape
+
+    def backward(
+        self, tape: Tape, dy: Any = None, dstate: Any = None, *, retain: bool = False
+    ) -> tuple[Array | None, Any, dict[str, Array]]:
+        """Return the gradients of x (None for ids), of the initial state, and {parameter name: gradient}."""
+        if not isinstance(tape, Tape):
+            raise TypeError(f"tape must come from this layer's forward, got {type(tape).__name__}")
+        tape.check(self)
+        given = arguments.check_gradient(dy, tape.y_shape, self.dtype)
+        last = self._state(dstate, tape.N, tape.batched, "dstate")
+        above = np.zeros(tape.y_shape, self.dtype) if given is None else given
+        above = arguments.time_major(above, tape.batched, self.batch_first)
+
+        initial = tuple(part.copy() for part in last)
+        grads: dict[str, Array] = {}
+        watched: dict[int, Array] = {}
+        H = self.hidden_size
+        below: Array | None = None
+        for layer in reversed(range(self.num_layers)):
+            below = None
+            for k, reverse in self._passes(layer):
+                kept, part = tape.kept[k], above[:, :, reverse * H : (reverse + 1) * H]
+                if tape.hold and layer == self.num_layers - 1:
+                    part = hold_backward(part, kept.active, kept.order)
+                dx, first, gradients, watched[k] = backward_direction(
+                    self._cell, self._weights(k), part, tuple(part[k] for part in last), kept
+                )
+                for gradient, value in zip(initial, first, strict=True):
+                    gradient[k] = value
+                grads |= dict(zip(self._names(k), gradients, strict=False))  # without biases the last two have no name
+                if dx is not None:
+                    below = dx if below is None else below + dx
+            if layer:
+                assert below is not None  # only the first layer reads ids
+                above = tape.draw_mask(below, layer - 1) if self.dropout else below
+        if tape.watching:
+            tape.watched = [watched[k] for k in sorted(watched)]
+        if not retain:
+            tape.spend()
+        dx = None if below is None else np.array(arguments.as_given(below, tape.batched, self.batch_first), order="C")
+        return dx, self._shown(initial, tape.batched), {name: grads[name] for name in self._parameters}
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def _passes(self, layer: int) -> list[tuple[int, bool]]:
+        """Each direction of a layer: its place in a state, and whether it is the reverse one."""
+        return [(layer * self._directions + d, d == 1) for d in range(self._directions)]
+
+    def _names(self, k: int) -> list[str]:
+        """The names of the parameters of the k-th direction, in the order of `Weights`."""
+        count = 4 if self.bias else 2
+        return list(self._parameters)[k * count : (k + 1) * count]
+
+    def _weights(self, k: int) -> Weights:
+        values = [self._parameters[name].value for name in self._names(k)]
+        if not self.bias:
+            values += [np.zeros(len(values[0]), self.dtype)] * 2
+        return Weights(*values)
+
+    def _versions(self) -> tuple[int, ...]:
+        return tuple(parameter.version for parameter in self._parameters.values())
+
+    def _state(self, state: Any, N: int, batched: bool, name: str) -> State:
+        """Return a copy of a state or of its gradient as a tuple of (L·D, N, H), zeros for None."""
+        shape = (self.num_layers * self._directions, N, self.hidden_size)
+        parts = arguments.check_state(state, self._cell.states, shape, batched, self.dtype, name)
+        return tuple(np.zeros(shape, self.dtype) if part is None else part for part in parts)
+
+    def _shown(self, state: State, batched: bool) -> Any:
+        """Return a state as the caller sees it: h, or the pair (h, c)."""
+        parts = tuple(part if batched else part[:, 0] for part in state)
+        return parts if len(parts) == 2 else parts[0]
+
+    def _new_tape(
+        self, y_shape: tuple[int, ...], batched: bool, holds: bool, active: Array | None, T: int, N: int
+    ) -> Tape:
+        seed, count, p = self._dropout_seed, self.forward_count, self.dropout
+
+        def draw_mask(array: Array, layer: int) -> Array:
+            """Return the array times the mask on a layer's output."""
+            return array * dropout_mask(seed, count, layer, array.shape, p, array.dtype)
+
+        return Tape(self, self._versions(), y_shape, batched, holds, active, self._cell.shown, draw_mask, T, N)
+
+
+class RNN(Recurrent):
+    """The simple recurrent network; the equations are at `fastrnn.reference.cells.RNNCell`."""
+
+    _name = "rnn"
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, *, nonlinearity: str = "tanh", **options: Any
+    ) -> None:
+        if nonlinearity not in NONLINEARITIES:
+            raise ValueError(f"nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity!r}")
+        self.nonlinearity = nonlinearity
+        super().__init__(input_size, hidden_size, num_layers, **options)
+
+    @property
+    def _cell(self) -> Cell:
+        return RNNCell(self.nonlinearity)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, numbers and strings only."""
+        return {**super().get_config(), "nonlinearity": self.nonlinearity}
+
+
+class LSTM(Recurrent):
+    """Long short-term memory with a forget gate; the equations are at `fastrnn.reference.cells.LSTMCell`."""
+
+    _name = "lstm"
+    _cell = LSTMCell()
+
+
+class GRU(Recurrent):
+    """The gated recurrent unit; the equations are at `fastrnn.reference.cells.GRUCell` and `GRUResetBeforeCell`."""
+
+    _name = "gru"
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, *, reset_after: bool = True, **options: Any
+    ) -> None:
+        self.reset_after = bool(reset_after)
+        super().__init__(input_size, hidden_size, num_layers, **options)
+
+    @property
+    def _cell(self) -> Cell:
+        return GRUCell() if self.reset_after else GRUResetBeforeCell()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, numbers and strings only."""
+        return {**super().get_config(), "reset_after": self.reset_after}

@@ -1,0 +1,127 @@
+"""Losses and their gradients: softmax cross-entropy and squared error over positions that count or do not.
+
+A position (n, t, ...) counts unless its target is -100 (classes only) or its mask is false; a mask of numbers weighs it.
+What stands at positions that do not count, nan included, reaches neither loss nor gradient. Everything is computed in
+float64; gradients come in the precision of what they belong to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrnn.layers._arguments import floating
+from fastrnn.layers._parameter import as_array
+
+Array = NDArray[Any]
+
+IGNORED = -100  # torch's ignore_index
+REDUCTIONS = ("mean", "sum", "time_sum")
+
+
+def softmax_cross_entropy(
+    logits: Any, targets: Any, mask: Any = None, reduction: str = "mean"
+) -> tuple[float, Array]:
+    """Return Σ w (-log p[target]) / divisor and its gradient w (p - onehot) / divisor, p = softmax(logits).
+
+    torch.nn.functional.cross_entropy; the gradient is Bridle's (1990).
+
+    Parameters
+    ----------
+    logits : array
+        (..., V).
+    targets : array of int
+        (...), from 0 to V - 1, or -100 for a position that does not count.
+    mask : array, optional
+        (...), booleans or weights w.
+    reduction : {"mean", "sum", "time_sum"}
+        The divisor: Σ w, 1, or N, the length of the first axis (a sum over time of batch means).
+    """
+    logits = as_array(logits)
+    dtype = precision(logits)
+    z = floating(logits, "logits", np.dtype("float64"))
+    if z.ndim == 0 or z.shape[-1] == 0:
+        raise ValueError(f"logits must have the shape (..., V), got {z.shape}")
+    targets, weights = check_targets(targets, mask, z.shape[:-1], z.shape[-1])
+    divisor = check_divisor(reduction, weights)
+
+    counts = weights != 0
+    z = np.where(counts[..., None], z, 0)
+    target = np.where(counts, targets, 0)[..., None]
+    z = z - z.max(axis=-1, keepdims=True)
+    log_p = z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+    losses = -np.take_along_axis(log_p, target, axis=-1)[..., 0]
+    onehot = np.arange(z.shape[-1]) == target
+    scale = weights / divisor
+    return float((scale * losses).sum()), (scale[..., None] * (np.exp(log_p) - onehot)).astype(dtype)
+
+
+def squared_error(prediction: Any, target: Any, mask: Any = None, reduction: str = "mean") -> tuple[float, Array]:
+    """Return Σ w (prediction - target)² / divisor and its gradient 2 w (prediction - target) / divisor.
+
+    Parameters
+    ----------
+    prediction, target : array
+        Of one shape.
+    mask : array, optional
+        Booleans or weights w, of that shape, or without its last axis and then the same for the elements along it.
+    reduction : {"mean", "sum", "time_sum"}
+        The divisor: Σ w over the elements, 1, or N, the length of the first axis.
+    """
+    prediction = as_array(prediction)
+    dtype = precision(prediction)
+    y, t = (floating(value, name, np.dtype("float64")) for value, name in ((prediction, "prediction"), (target, "target")))
+    if t.shape != y.shape:
+        raise ValueError(f"target must have the shape of prediction, {y.shape}, got {t.shape}")
+    if mask is not None and as_array(mask).ndim == y.ndim - 1:
+        weights = np.broadcast_to(check_mask(mask, y.shape[:-1])[..., None], y.shape)
+    else:
+        weights = check_mask(mask, y.shape)
+    divisor = check_divisor(reduction, weights)
+
+    difference = np.where(weights != 0, y, 0) - np.where(weights != 0, t, 0)
+    scale = weights / divisor
+    return float((scale * difference**2).sum()), (2 * scale * difference).astype(dtype)
+
+
+def precision(array: Array) -> np.dtype[Any]:
+    """Return the precision of a gradient with respect to an array: its own, or float64 where it is no float32."""
+    return np.dtype("float32" if array.dtype == np.float32 else "float64")
+
+
+def check_targets(targets: Any, mask: Any, shape: tuple[int, ...], classes: int) -> tuple[Array, Array]:
+    """Return the targets, and the weight of each, 0 where it does not count."""
+    targets = as_array(targets)
+    if targets.dtype.kind not in "iu":
+        raise TypeError(f"targets must be integers, got dtype {targets.dtype}")
+    if targets.shape != shape:
+        raise ValueError(f"targets must have the shape {shape}, got {targets.shape}")
+    weights = np.where(targets == IGNORED, 0, check_mask(mask, shape))
+    wrong = (weights != 0) & ((targets < 0) | (targets >= classes))
+    if wrong.any():
+        raise ValueError(f"targets must be from 0 to {classes - 1}, or {IGNORED}, got {targets[wrong][0]}")
+    return targets, weights
+
+
+def check_mask(mask: Any, shape: tuple[int, ...]) -> Array:
+    """Return the weight of each position, float64."""
+    if mask is None:
+        return np.ones(shape)
+    mask = as_array(mask)
+    if mask.dtype.kind not in "biuf":
+        raise TypeError(f"mask must hold booleans or weights, got dtype {mask.dtype}")
+    if mask.shape != shape:
+        raise ValueError(f"mask must have the shape {shape}, got {mask.shape}")
+    return mask.astype("float64")
+
+
+def check_divisor(reduction: str, weights: Array) -> float:
+    """Return what a weighted sum is divided by; 1 where nothing counts."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+    if reduction == "time_sum" and weights.ndim == 0:
+        raise ValueError('reduction="time_sum" needs a batch axis, got a single position')
+    divisor = {"mean": weights.sum(), "sum": 1, "time_sum": len(weights) if weights.ndim else 1}[reduction]
+    return float(divisor) or 1.0

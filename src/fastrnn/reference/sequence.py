@@ -1,0 +1,160 @@
+"""The loop over time: one direction of one layer over a whole batch of sequences, forward and backward.
+
+Back-propagation through time is that of Werbos (1990): the steps of the forward loop, taken from the last to the first,
+each handing the gradient of the state before it to the step that made that state.
+
+Which steps are real is said by ``active`` [T, N]. A row takes part in the loop at its real steps only, so its state
+stays as it is at the others and the reverse direction starts at its last real step, as torch does with packed sequences
+and Keras with a mask. ``restart`` [T, N] marks the steps that start from a zero state whatever came before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrnn.reference.cells import Cell, Kept, State
+
+Array = NDArray[Any]
+
+
+class Weights(NamedTuple):
+    """The parameters of one direction: weight_ih [G·H, I], weight_hh [G·H, H], bias_ih [G·H], bias_hh [G·H]."""
+
+    W: Array
+    U: Array
+    b_ih: Array
+    b_hh: Array
+
+
+@dataclass
+class Pass:
+    """What a direction's forward pass leaves for its backward pass: for each step the state before it and the gates."""
+
+    x: Array  # [T, N, I], or ids [T, N]
+    active: Array  # [T, N]
+    restart: Array  # [T, N]
+    order: range
+    before: dict[int, State] = field(default_factory=dict)
+    steps: dict[int, Kept] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept besides the input."""
+        arrays = [array for step in self.steps.values() for array in step.values()]
+        arrays += [part for state in self.before.values() for part in state]
+        return sum(array.nbytes for array in arrays)
+
+    def sequence(self, name: str, H: int) -> Array:
+        """Return a gate or state of every step, [T, N, H], zeros at padded steps."""
+        T, N = self.active.shape
+        values = [self.steps[t][name] for t in range(T)]
+        shown = np.zeros((T, N, H), values[0].dtype if values else None)
+        for t in range(T):
+            shown[t, self.active[t]] = values[t]
+        return shown
+
+
+def time_order(T: int, reverse: bool) -> range:
+    """Return the steps in the order in which a direction takes them."""
+    return range(T - 1, -1, -1) if reverse else range(T)
+
+
+def restarts(resets: Array, active: Array, reverse: bool) -> Array:
+    """Return which steps start from a zero state, where a new sequence begins at each real step with a reset.
+
+    The forward direction restarts at that step. The reverse direction has finished a sequence with it, so it restarts
+    at the next real step that it takes.
+    """
+    if not reverse:
+        return resets & active
+    restart = np.zeros_like(resets)
+    finished = np.zeros(resets.shape[1], bool)
+    for t in time_order(len(resets), reverse):
+        restart[t] = finished & active[t]
+        finished = np.where(active[t], resets[t], finished)
+    return restart
+
+
+def forward_direction(cell: Cell, weights: Weights, state: State, tape: Pass) -> tuple[Array, State]:
+    """Return h of every step [T, N, H], zeros at padded ones, and the final state; `tape` is filled."""
+    active, restart = tape.active, tape.restart
+    a = product_with_input(tape.x, active, weights.W) + weights.b_ih
+    state = tuple(part.copy() for part in state)
+    y = np.zeros((*active.shape, weights.U.shape[1]), a.dtype)
+    for t in tape.order:
+        real = active[t]
+        before = tuple(np.where(restart[t, real, None], 0, part[real]) for part in state)
+        after, tape.steps[t] = cell.step_forward(a[t, real], before, weights.U, weights.b_hh)
+        for part, new in zip(state, after, strict=True):
+            part[real] = new
+        y[t, real] = after[0]
+        tape.before[t] = before
+    return y, state
+
+
+def backward_direction(
+    cell: Cell, weights: Weights, dy: Array, dstate: State, tape: Pass
+) -> tuple[Array | None, State, Weights, Array]:
+    """Return dL/dx (None for ids), dL/d(initial state), the parameters' gradients, and dL/dh of every step [T, N, H].
+
+    `dy` is what reaches each h from above, `dstate` what reaches the final state.
+    """
+    active, restart = tape.active, tape.restart
+    da = np.zeros((*active.shape, len(weights.U)), dy.dtype)
+    dh = np.zeros_like(dy)
+    dU, db_hh = np.zeros_like(weights.U), np.zeros_like(weights.b_hh)
+    dstate = tuple(part.copy() for part in dstate)
+    for t in reversed(tape.order):
+        real = active[t]
+        above = tuple(part[real] for part in dstate)
+        above = (above[0] + dy[t, real], *above[1:])  # h goes up to y and on to the next step
+        dh[t, real] = above[0]
+        da[t, real], before, dU_t, db_t = cell.step_backward(above, tape.steps[t], tape.before[t], weights.U)
+        dU += dU_t
+        db_hh += db_t
+        for part, new in zip(dstate, before, strict=True):
+            part[real] = np.where(restart[t, real, None], 0, new)
+    dx, dW = gradients_of_product(tape.x, active, weights.W, da)
+    return dx, dstate, Weights(dW, dU, da.sum(axis=(0, 1)), db_hh), dh
+
+
+def product_with_input(x: Array, active: Array, W: Array) -> Array:
+    """Return W x_t of every step [T, N, G·H]; where x is ids, W times a one-hot column is a column of W."""
+    if x.ndim == 2:
+        return W.T[np.where(active, x, 0)]
+    return np.where(active[:, :, None], x, 0) @ W.T
+
+
+def gradients_of_product(x: Array, active: Array, W: Array, da: Array) -> tuple[Array | None, Array]:
+    """Return dL/dx and dL/dW from dL/d(W x), which is zero at padded steps."""
+    dW = np.zeros_like(W)
+    if x.ndim == 2:
+        np.add.at(dW.T, x[active], da[active])
+        return None, dW
+    dW += da[active].T @ x[active]
+    return da @ W, dW
+
+
+def hold(y: Array, active: Array, order: range) -> Array:
+    """Return y with its padded steps filled by the last real one before them in `order`; zeros where there is none."""
+    held = np.zeros_like(y)
+    last = np.zeros(y.shape[1:], y.dtype)
+    for t in order:
+        last = np.where(active[t, :, None], y[t], last)
+        held[t] = last
+    return held
+
+
+def hold_backward(dy: Array, active: Array, order: range) -> Array:
+    """Return the gradient of what `hold` was given: each real step gathers those of the steps that repeat it."""
+    gathered = np.zeros_like(dy)
+    waiting = np.zeros(dy.shape[1:], dy.dtype)
+    for t in reversed(order):
+        waiting = waiting + dy[t]
+        gathered[t] = np.where(active[t, :, None], waiting, 0)
+        waiting = np.where(active[t, :, None], 0, waiting)
+    return gathered
