@@ -103,4 +103,26 @@ ALWAYS_INLINE void v_store_n(real *p, vec a, int n)
 }
 #endif
 
+/* Rows are short: a call of memcpy costs more than its work. */
+static inline void copy_row(real *to, const real *from, ptrdiff_t count)
+{
+    ptrdiff_t j = 0;
+    for (; j + VLEN <= count; j += VLEN)
+        v_store(to + j, v_load(from + j));
+    if (j < count) v_store_n(to + j, v_load_n(from + j, (int)(count - j)), (int)(count - j));
+}
+
+/* Ask for a row of `count` numbers ahead of its use. Rows of a batch-first array lie T rows apart, a pattern that the
+ * hardware's prefetchers do not follow; from the ninth cache line on a row is its own stream, which they do. */
+static inline void prefetch_row(const real *p, ptrdiff_t count)
+{
+#if defined(__GNUC__)
+    const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(real), end = count < 8 * line ? count : 8 * line;
+    for (ptrdiff_t j = 0; j < end; j += line)
+        __builtin_prefetch(p + j);
+#else
+    (void)p, (void)count;
+#endif
+}
+
 #endif

@@ -14,6 +14,11 @@ sizes = st.fixed_dictionaries(
 )
 
 
+def garbage(dtype):
+    """What stands between the numbers that count."""
+    return np.nan if dtype.kind == "f" else True if dtype.kind == "b" else np.iinfo(dtype).max
+
+
 def transposed(array):
     return np.ascontiguousarray(array.swapaxes(0, 1)).swapaxes(0, 1)
 
@@ -23,7 +28,7 @@ def fortran(array):
 
 
 def every_second(array):
-    wide = np.full([2 * n for n in array.shape], np.nan if array.dtype.kind == "f" else -1, array.dtype)
+    wide = np.full([2 * n for n in array.shape], garbage(array.dtype), array.dtype)
     view = wide[tuple(slice(None, None, 2) for _ in array.shape)]
     view[...] = array
     return view
@@ -36,7 +41,7 @@ def backwards(array):
 
 def inside(array):
     """A block of a larger array: the last axis contiguous, the others with strides of their own."""
-    wide = np.full([n + 3 for n in array.shape], np.nan if array.dtype.kind == "f" else -1, array.dtype)
+    wide = np.full([n + 3 for n in array.shape], garbage(array.dtype), array.dtype)
     view = wide[tuple(slice(1, n + 1) for n in array.shape)]
     view[...] = array
     return view

@@ -35,7 +35,7 @@ cdef struct Backward:
     const_row* x_rows               # [block] -> [I]
     real* zeros                     # [max(H, I), rounded up]
     const_row* zero_rows            # [block]
-    real* transposed                # [rows of tiles][block][TILE_ROWS]: x or h, ready to be multiplied by dz
+    real* transposed                # [tile][block][TILE_ROWS]: x or h, ready to be multiplied by dz
     const_row* transposed_rows      # [max(H, I)]
     Panels input, state, candidate  # gradients of the weights, [panel][K][vectors * VLEN]
     real* bias                      # [panel][width * VLEN]
@@ -43,6 +43,12 @@ cdef struct Backward:
     real* dx_copy                   # [block, input_row]
     real** dx_rows                  # [block]
     real* d_rows                    # OUT [I, G*H] gradient of weight_ih where the input is ids
+
+
+cdef inline Py_ssize_t spread(Py_ssize_t count) noexcept nogil:
+    """Round `count` numbers up to an odd number of cache lines: arrays so far apart share no cache sets."""
+    cdef Py_ssize_t line = 64 // <Py_ssize_t>sizeof(real)
+    return (ceil_div(count, line) | 1) * line
 
 
 cdef void place_backward(Backward* b, Weights w, bint need_dx, char** space) noexcept nogil:
@@ -67,7 +73,7 @@ cdef void place_backward(Backward* b, Weights w, bint need_dx, char** space) noe
     b.x_rows = <const_row*>carve(space, M * sizeof(real*))
     b.zeros = <real*>carve(space, (widest + 4 * VLEN) * sizeof(real))
     b.zero_rows = <const_row*>carve(space, M * sizeof(real*))
-    b.transposed = <real*>carve(space, round_up(widest, TILE_ROWS) * M * sizeof(real))
+    b.transposed = <real*>carve(space, ceil_div(widest, TILE_ROWS) * spread(M * TILE_ROWS) * sizeof(real))
     b.transposed_rows = <const_row*>carve(space, widest * sizeof(real*))
     b.state = forward_panels(a, &a.state, b.H, space)
     b.candidate = forward_panels(a, &a.candidate, b.H, space)
@@ -132,6 +138,8 @@ cdef void step_backward(Backward* b, Weights w, Plan plan, Py_ssize_t t, Py_ssiz
         n, m = rows[k], first + k
         b.t_of[m], b.n_of[m] = t, n
         b.dh_rows[k] = b.dh + n * b.state_row
+        if b.dy.data != NULL and k + AHEAD < count:
+            prefetch_row(row_at(&b.dy, t, rows[k + AHEAD]), b.H)
         point_back(b, &back, w, t, n, m)
         CELLS[w.cell].backward(&back)
     if a.candidate.vectors:
@@ -176,17 +184,22 @@ cdef void point_back(Backward* b, Back* back, Weights w, Py_ssize_t t, Py_ssize_
 cdef void add_weights(Backward* b, const Layout* a, const Part* part, const_row* rows, Py_ssize_t M, Py_ssize_t K,
                       Panels* gradient) noexcept nogil:
     """gradient += rowsᵀ dz over the M rows of a block; rows IN [M] -> [K]."""
-    cdef Py_ssize_t i, m, end
+    cdef Py_ssize_t i, m, tile_step = spread(M * TILE_ROWS)
     cdef real* to
     cdef Panels dz
     cdef Inner inner
     for m in range(M):
+        if m + AHEAD < M:
+            prefetch_row(rows[m + AHEAD], K)
         to = b.transposed + m * TILE_ROWS
-        for i from 0 <= i < K by TILE_ROWS:
-            memcpy(to, rows[m] + i, min(TILE_ROWS, K - i) * sizeof(real))
-            to += M * TILE_ROWS
+        for i from 0 <= i <= K - TILE_ROWS by TILE_ROWS:
+            memcpy(to, rows[m] + i, TILE_ROWS * sizeof(real))
+            to += tile_step
+        i = K - K % TILE_ROWS
+        if i < K:
+            copy_row(to, rows[m] + i, K - i)
     for i in range(K):
-        b.transposed_rows[i] = b.transposed + (i // TILE_ROWS) * M * TILE_ROWS + i % TILE_ROWS
+        b.transposed_rows[i] = b.transposed + (i // TILE_ROWS) * tile_step + i % TILE_ROWS
         b.gradient_rows[i] = gradient.data + i * gradient.row_step
     dz.data = b.dz + part.first * VLEN
     dz.panel_step, dz.row_step = b.block * a.width * VLEN, a.width * VLEN
@@ -237,7 +250,7 @@ cdef void send_input(Backward* b, Weights w, Py_ssize_t M) noexcept nogil:
             for i in range(b.I):
                 to[i] += b.dx_rows[m][i]
         else:
-            memcpy(to, b.dx_rows[m], b.I * sizeof(real))
+            copy_row(to, b.dx_rows[m], b.I)
 
 
 cdef void end_block(Backward* b, Weights w, Py_ssize_t M) noexcept nogil:

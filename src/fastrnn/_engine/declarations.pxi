@@ -20,6 +20,8 @@ cdef extern from "vmath.h" nogil:
     void v_store(real* p, vec a)
     void v_store_n(real* p, vec a, int n)
     vec v_set(real a)
+    void copy_row(real* to, const real* from_, Py_ssize_t count)
+    void prefetch_row(const real* p, Py_ssize_t count)
     vec v_fma(vec a, vec b, vec c)
     vec v_select_lt(vec a, vec b, vec x, vec y)
     vec v_exp_neg(vec x)
@@ -42,6 +44,9 @@ cdef extern from "gemm.h" nogil:
               const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset)
     void gemm(Py_ssize_t rows, const_row* a, const Inner* inner, const Panels* b, const_row* init,
               Py_ssize_t init_panel, real** out, Py_ssize_t out_panel)
+
+cdef enum:
+    AHEAD = 12  # rows by which prefetch_row runs ahead: more would fall out of the cache sets that such rows share
 
 cnp.import_array()
 

@@ -113,7 +113,9 @@ cdef void project_input(Forward* f, Weights w, Plan plan, Py_ssize_t begin, Py_s
             if f.ids != NULL:
                 gather_row(f, w, f.ids[t * f.x.t_step + n * f.x.n_step], f.z_rows[M])
             elif apart:
-                memcpy(f.x_copy + M * I, row_at(&f.x, t, n), I * sizeof(real))
+                if k + AHEAD < plan.count_at(t):
+                    prefetch_row(row_at(&f.x, t, plan.rows_at(t)[k + AHEAD]), I)
+                copy_row(f.x_copy + M * I, row_at(&f.x, t, n), I)
                 f.x_rows[M] = f.x_copy + M * I
             else:
                 f.x_rows[M] = row_at(&f.x, t, n)
@@ -172,11 +174,13 @@ cdef void sweep(Forward* f, Weights w, const Part* part, const Panels* b, const_
     Rows without a state skip the product."""
     cdef Layout* a = &w.layout
     cdef Inner inner = run_of(f.H if started else 0)
-    cdef int p, m, rows
+    cdef int p, m, r, rows
     inner.b_step = b.row_step
     for p in range(a.count):
         for m from 0 <= m < count by TILE_ROWS:
             rows = min(TILE_ROWS, count - m)
+            for r in range(rows):
+                prefetch_row(f.step.y[m + r] + p * a.units * VLEN, a.units * VLEN)
             tile(rows, panel_vectors(b, p), h + m, 0, b.data + p * b.panel_step, &inner,
                  z_rows + m, p * f.step.input_step + part.first * VLEN, f.stack_rows, part.first * VLEN)
             gates(&f.step, p, m, rows, f.stack)

@@ -5,11 +5,13 @@ cdef extern from "memory.h" nogil:
     void aligned_release(void* p)
 
 cdef enum:
-    KEPT = 16  # buffers kept for reuse
+    KEPT = 16                # buffers kept for reuse
+    KEPT_BYTES = 1 << 28     # and their bytes in all
 
-cdef void* kept_data[KEPT]
+cdef char* kept_data[KEPT]
 cdef size_t kept_size[KEPT]
 cdef int kept_count = 0
+cdef size_t kept_bytes = 0
 
 
 cdef class Buffer:
@@ -18,33 +20,40 @@ cdef class Buffer:
     cdef size_t size
 
     def __dealloc__(self):
-        global kept_count
+        global kept_count, kept_bytes
         if self.data == NULL:
             return
-        if kept_count == KEPT:  # forget the oldest
-            aligned_release(kept_data[0])
-            kept_count -= 1
-            for i in range(kept_count):
-                kept_data[i] = kept_data[i + 1]
-                kept_size[i] = kept_size[i + 1]
+        while kept_count and (kept_count == KEPT or kept_bytes + self.size > KEPT_BYTES):
+            aligned_release(unkeep(0))  # forget the oldest
+        if self.size > KEPT_BYTES:
+            aligned_release(self.data)
+            return
         kept_data[kept_count] = self.data
         kept_size[kept_count] = self.size
+        kept_bytes += self.size
         kept_count += 1
+
+
+cdef char* unkeep(int i) noexcept:
+    """Take the i-th kept buffer out of the list."""
+    global kept_count, kept_bytes
+    cdef char* data = kept_data[i]
+    kept_count -= 1
+    kept_bytes -= kept_size[i]
+    for i in range(i, kept_count):
+        kept_data[i] = kept_data[i + 1]
+        kept_size[i] = kept_size[i + 1]
+    return data
 
 
 cdef Buffer take(size_t size):
     """Return a buffer of at least `size` bytes, its contents undefined: a kept one of at most twice the size, or new."""
-    global kept_count
     cdef Buffer buffer = Buffer.__new__(Buffer)
-    cdef int i, j
+    cdef int i
     for i in range(kept_count - 1, -1, -1):
         if size <= kept_size[i] <= 2 * size + 65536:
-            buffer.data = <char*>kept_data[i]
             buffer.size = kept_size[i]
-            kept_count -= 1
-            for j in range(i, kept_count):
-                kept_data[j] = kept_data[j + 1]
-                kept_size[j] = kept_size[j + 1]
+            buffer.data = unkeep(i)
             return buffer
     buffer.data = <char*>aligned_allocate(size if size else 64)
     if buffer.data == NULL:
@@ -55,10 +64,8 @@ cdef Buffer take(size_t size):
 
 def release_memory():
     """Return the kept buffers to the system."""
-    global kept_count
     while kept_count:
-        kept_count -= 1
-        aligned_release(kept_data[kept_count])
+        aligned_release(unkeep(0))
 
 
 cdef inline char* carve(char** free_space, size_t size) noexcept nogil:

@@ -157,7 +157,8 @@ class Recurrent(Layer):
         restarts = arguments.check_resets(resets, T, N, batched, self.batch_first)
         h0, c0 = self._pair(arguments.check_state(state, self._state_names, (L * D, N, H), batched, self.dtype, "state"))
         shape = arguments.as_given(np.empty((T, N, 0)), batched, self.batch_first).shape[:-1] + (D * H,)
-        y = arguments.check_out(out, shape, self.dtype, (rows, *(state if isinstance(state, (tuple, list)) else [state])))
+        inputs = (rows, *(state if isinstance(state, (tuple, list)) else [state]))
+        y = engine.pooled(shape) if out is None else arguments.check_out(out, shape, self.dtype, inputs)
         plan = engine.Plan(T, N, active, restarts)
         final = [np.empty((L * D, N, H), self.dtype) for _ in self._state_names]
         h_final, c_final = self._pair(tuple(final))
@@ -269,14 +270,16 @@ class Recurrent(Layer):
     def _room_below(self, engine: Any, tape: Tape, layer: int) -> Array | None:
         """Return an array [T, N, I] for the gradient of a layer's input, zeros where padded; None for ids."""
         T, N, x = tape.T, tape.N, tape.kept[layer * (2 if self.bidirectional else 1)].x
+        room: Array
         if layer:
-            room: Array = engine.pooled((T, N, x.shape[-1]))
+            room = engine.pooled((T, N, x.shape[-1]))
             return room
         if x.ndim == 2:
             return None
-        make = np.empty if tape.active is None else np.zeros
-        shape = (N, T, self.input_size) if self.batch_first else (T, N, self.input_size)
-        return arguments.time_major(make(shape, self.dtype), True, self.batch_first)
+        room = engine.pooled((N, T, self.input_size) if self.batch_first else (T, N, self.input_size))
+        if tape.active is not None:
+            room.fill(0)
+        return arguments.time_major(room, True, self.batch_first)
 
     def _room_for_gradients(self, k: int, ids: bool) -> list[Array | None]:
         """Return arrays for the gradients of one direction's parameters, as these lie in memory."""

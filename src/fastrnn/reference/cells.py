@@ -1,9 +1,9 @@
 """One time step of every cell, forward and backward.
 
-A step starts from ``a`` [N, G·H] = W x_t + b_ih, the input's share of the G gates (the layer computes it, see
-`fastrnn.reference.layers`), and from the state before the step: h [N, H], and c [N, H] for an LSTM. ``U`` [G·H, H] is
-``weight_hh`` and ``b`` [G·H] is ``bias_hh``; gates are stacked in torch's order. Rows of a batch are rows of a matrix, so
-the column equation ``U h`` reads ``h @ U.T`` here.
+A step starts from ``a`` [N, G·H] = W x_t + b_ih, the input's share of the G gates (see
+`fastrnn.reference.sequence`), and from the state before the step: h [N, H], and c [N, H] for an LSTM. ``U`` [G·H, H] is
+``weight_hh`` and ``b`` [G·H] is ``bias_hh``; gates are stacked in torch's order. Rows of a batch are rows of a matrix,
+so the column equation ``U h`` reads ``h @ U.T`` here.
 
 ``step_forward`` returns the new state and what the step keeps for its twin, as {name: [N, H]}.
 ``step_backward`` takes dL/d(new state), total, and returns dL/da, dL/d(previous state), dL/dU and dL/db.
@@ -11,31 +11,38 @@ the column equation ``U h`` reads ``h @ U.T`` here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-Kept = dict[str, np.ndarray]
-State = tuple[np.ndarray, ...]
-Gradients = tuple[np.ndarray, State, np.ndarray, np.ndarray]
+Array = NDArray[Any]
+Kept = dict[str, Array]
+State = tuple[Array, ...]
+Gradients = tuple[Array, State, Array, Array]
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
+def sigmoid(x: Array) -> Array:
     """Return 1 / (1 + exp(-x)), written so that exp never overflows."""
     e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, np.ones_like(e)) / (1 + e)
+    result: Array = np.where(x < 0, e, np.ones_like(e)) / (1 + e)
+    return result
 
 
-def relu(x: np.ndarray) -> np.ndarray:
+def relu(x: Array) -> Array:
     """Return max(x, 0)."""
-    return np.maximum(x, 0)
+    result: Array = np.maximum(x, 0)
+    return result
 
 
-def linear(x: np.ndarray) -> np.ndarray:
+def linear(x: Array) -> Array:
     """Return x."""
     return x
 
 
 # f and its derivative written in terms of h = f(x), which is what the step has kept.
-NONLINEARITIES = {
+NONLINEARITIES: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "tanh": (np.tanh, lambda h: 1 - h**2),
     "relu": (relu, lambda h: (h > 0).astype(h.dtype)),
     "sigmoid": (sigmoid, lambda h: h * (1 - h)),
@@ -55,16 +62,18 @@ class RNNCell:
     kept = ("h",)
 
     def __init__(self, nonlinearity: str) -> None:
-        self.f, self.derivative = NONLINEARITIES[nonlinearity]
+        self.nonlinearity = nonlinearity
 
-    def step_forward(self, a: np.ndarray, state: State, U: np.ndarray, b: np.ndarray) -> tuple[State, Kept]:
+    def step_forward(self, a: Array, state: State, U: Array, b: Array) -> tuple[State, Kept]:
         (h,) = state
-        h_new = self.f(a + h @ U.T + b)
+        f, _ = NONLINEARITIES[self.nonlinearity]
+        h_new = f(a + h @ U.T + b)
         return (h_new,), {"h": h_new}
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, U: np.ndarray) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, U: Array) -> Gradients:
         (h,), (dh_new,) = state, dstate
-        da = dh_new * self.derivative(kept["h"])
+        _, derivative = NONLINEARITIES[self.nonlinearity]
+        da = dh_new * derivative(kept["h"])
         dh = da @ U
         return da, (dh,), da.T @ h, da.sum(axis=0)
 
@@ -86,7 +95,7 @@ class LSTMCell:
     shown = ("i", "f", "g", "o", "c", "h")
     kept = ("i", "f", "g", "o", "c", "h")
 
-    def step_forward(self, a: np.ndarray, state: State, U: np.ndarray, b: np.ndarray) -> tuple[State, Kept]:
+    def step_forward(self, a: Array, state: State, U: Array, b: Array) -> tuple[State, Kept]:
         h, c = state
         i, f, g, o = np.split(a + h @ U.T + b, 4, axis=1)
         i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
@@ -94,7 +103,7 @@ class LSTMCell:
         h_new = o * np.tanh(c_new)
         return (h_new, c_new), {"i": i, "f": f, "g": g, "o": o, "c": c_new, "h": h_new}
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, U: np.ndarray) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, U: Array) -> Gradients:
         (h, c), (dh_new, dc_new) = state, dstate
         i, f, g, o = (kept[name] for name in "ifgo")
         tanh_c = np.tanh(kept["c"])
@@ -126,7 +135,7 @@ class GRUCell:
     shown = ("r", "z", "n", "h")
     kept = ("r", "z", "n", "h", "m")
 
-    def step_forward(self, a: np.ndarray, state: State, U: np.ndarray, b: np.ndarray) -> tuple[State, Kept]:
+    def step_forward(self, a: Array, state: State, U: Array, b: Array) -> tuple[State, Kept]:
         (h,) = state
         a_r, a_z, a_n = np.split(a, 3, axis=1)
         u_r, u_z, m = np.split(h @ U.T + b, 3, axis=1)
@@ -135,7 +144,7 @@ class GRUCell:
         h_new = (1 - z) * n + z * h
         return (h_new,), {"r": r, "z": z, "n": n, "h": h_new, "m": m}
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, U: np.ndarray) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, U: Array) -> Gradients:
         (h,), (dh_new,) = state, dstate
         r, z, n, m = (kept[name] for name in "rznm")
         # h' = (1 - z) ⊙ n + z ⊙ h
@@ -165,7 +174,7 @@ class GRUResetBeforeCell:
     shown = ("r", "z", "n", "h")
     kept = ("r", "z", "n", "h")
 
-    def step_forward(self, a: np.ndarray, state: State, U: np.ndarray, b: np.ndarray) -> tuple[State, Kept]:
+    def step_forward(self, a: Array, state: State, U: Array, b: Array) -> tuple[State, Kept]:
         (h,) = state
         U_r, U_z, U_n = np.split(U, 3)
         a_r, a_z, a_n = np.split(a + b, 3, axis=1)
@@ -174,7 +183,7 @@ class GRUResetBeforeCell:
         h_new = (1 - z) * n + z * h
         return (h_new,), {"r": r, "z": z, "n": n, "h": h_new}
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, U: np.ndarray) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, U: Array) -> Gradients:
         (h,), (dh_new,) = state, dstate
         r, z, n = (kept[name] for name in "rzn")
         U_r, U_z, U_n = np.split(U, 3)

@@ -186,15 +186,19 @@ class Dense(Pointwise):
 
         The arguments are those of `fastrnn.reference.losses.softmax_cross_entropy`.
         """
-        h = self._input(h, "h")
-        _, weights = check_targets(targets, mask, h.shape[:-1], self.out_features)
-        logits, tape = self.forward(np.where(weights[..., None] != 0, h, 0))
+        logits, tape = self.forward(self._counted(h, targets, mask))
         loss, dlogits = softmax_cross_entropy(logits, targets, mask, reduction)
         return loss, *self.backward(tape, dlogits)
 
     def cross_entropy_loss(self, h: Any, targets: Any, mask: Any = None, reduction: str = "mean") -> float:
         """Return the loss of `cross_entropy` alone."""
-        return softmax_cross_entropy(self(self._input(h, "h")), targets, mask, reduction)[0]
+        return softmax_cross_entropy(self(self._counted(h, targets, mask)), targets, mask, reduction)[0]
+
+    def _counted(self, h: Any, targets: Any, mask: Any) -> Array:
+        """Return h with zeros where a position does not count, so that nothing there reaches a product."""
+        h = self._input(h, "h")
+        _, weights = check_targets(targets, mask, h.shape[:-1], self.out_features)
+        return np.where(weights[..., None] != 0, h, 0)
 
     def _input(self, value: Any, name: str) -> Array:
         x = floating(value, name, self.dtype)

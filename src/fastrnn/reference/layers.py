@@ -1,7 +1,7 @@
 """RNN, LSTM and GRU: stacks of layers in one or both directions, with the engine's constructors and methods.
 
-The stack is that of Graves, Mohamed and Hinton (2013): layer k + 1 reads the outputs of layer k, both directions side by
-side (Schuster and Paliwal 1997), and dropout acts between the layers only. What an argument means is written at the
+The stack is that of Graves, Mohamed and Hinton (2013): layer k + 1 reads the outputs of layer k, both directions side
+by side (Schuster and Paliwal 1997), and dropout acts between the layers only. What an argument means is written at the
 engine's layers, `fastrnn.LSTM` and its kin.
 """
 
@@ -246,7 +246,8 @@ class Recurrent(Layer):
 
         def draw_mask(array: Array, layer: int) -> Array:
             """Return the array times the mask on a layer's output."""
-            return array * dropout_mask(seed, count, layer, array.shape, p, array.dtype)
+            dropped: Array = array * dropout_mask(seed, count, layer, array.shape, p, array.dtype)
+            return dropped
 
         return Tape(self, self._versions(), y_shape, batched, holds, active, self._cell.shown, draw_mask, T, N)
 
@@ -261,12 +262,8 @@ class RNN(Recurrent):
     ) -> None:
         if nonlinearity not in NONLINEARITIES:
             raise ValueError(f"nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity!r}")
-        self.nonlinearity = nonlinearity
+        self.nonlinearity, self._cell = nonlinearity, RNNCell(nonlinearity)
         super().__init__(input_size, hidden_size, num_layers, **options)
-
-    @property
-    def _cell(self) -> Cell:
-        return RNNCell(self.nonlinearity)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
@@ -288,12 +285,8 @@ class GRU(Recurrent):
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, *, reset_after: bool = True, **options: Any
     ) -> None:
-        self.reset_after = bool(reset_after)
+        self.reset_after, self._cell = bool(reset_after), GRUCell() if reset_after else GRUResetBeforeCell()
         super().__init__(input_size, hidden_size, num_layers, **options)
-
-    @property
-    def _cell(self) -> Cell:
-        return GRUCell() if self.reset_after else GRUResetBeforeCell()
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""

@@ -1,8 +1,8 @@
 """Losses and their gradients: softmax cross-entropy and squared error over positions that count or do not.
 
-A position (n, t, ...) counts unless its target is -100 (classes only) or its mask is false; a mask of numbers weighs it.
-What stands at positions that do not count, nan included, reaches neither loss nor gradient. Everything is computed in
-float64; gradients come in the precision of what they belong to.
+A position (n, t, ...) counts unless its target is -100 (classes only) or its mask is false; a mask of numbers weighs
+it. What stands at positions that do not count, nan included, reaches neither loss nor gradient. Everything is computed
+in float64; gradients come in the precision of what they belong to.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ IGNORED = -100  # torch's ignore_index
 REDUCTIONS = ("mean", "sum", "time_sum")
 
 
-def softmax_cross_entropy(
-    logits: Any, targets: Any, mask: Any = None, reduction: str = "mean"
-) -> tuple[float, Array]:
+def softmax_cross_entropy(logits: Any, targets: Any, mask: Any = None, reduction: str = "mean") -> tuple[float, Array]:
     """Return Σ w (-log p[target]) / divisor and its gradient w (p - onehot) / divisor, p = softmax(logits).
 
     torch.nn.functional.cross_entropy; the gradient is Bridle's (1990).
@@ -72,7 +70,8 @@ def squared_error(prediction: Any, target: Any, mask: Any = None, reduction: str
     """
     prediction = as_array(prediction)
     dtype = precision(prediction)
-    y, t = (floating(value, name, np.dtype("float64")) for value, name in ((prediction, "prediction"), (target, "target")))
+    y = floating(prediction, "prediction", np.dtype("float64"))
+    t = floating(target, "target", np.dtype("float64"))
     if t.shape != y.shape:
         raise ValueError(f"target must have the shape of prediction, {y.shape}, got {t.shape}")
     if mask is not None and as_array(mask).ndim == y.ndim - 1:
@@ -109,12 +108,12 @@ def check_mask(mask: Any, shape: tuple[int, ...]) -> Array:
     """Return the weight of each position, float64."""
     if mask is None:
         return np.ones(shape)
-    mask = as_array(mask)
-    if mask.dtype.kind not in "biuf":
-        raise TypeError(f"mask must hold booleans or weights, got dtype {mask.dtype}")
-    if mask.shape != shape:
-        raise ValueError(f"mask must have the shape {shape}, got {mask.shape}")
-    return mask.astype("float64")
+    weights = as_array(mask)
+    if weights.dtype.kind not in "biuf":
+        raise TypeError(f"mask must hold booleans or weights, got dtype {weights.dtype}")
+    if weights.shape != shape:
+        raise ValueError(f"mask must have the shape {shape}, got {weights.shape}")
+    return np.asarray(weights, np.float64)
 
 
 def check_divisor(reduction: str, weights: Array) -> float:

@@ -1,0 +1,62 @@
+"""The grid of the benchmarks, and the libraries side by side in a group for each of its points."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import machine
+import peers
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--grid", choices=list(peers.GRIDS), default="small", help="how many sizes to run")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    missing = ", ".join(peers.absent()) or "none"
+    return [f"machine: {machine.cpu_name()}", f"libraries absent: {missing}"]
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    machine_info["measured"] = machine.describe()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    kind = metafunc.module.KIND
+    axes = {**peers.GRIDS[metafunc.config.getoption("--grid")], **({"T": (1,)} if kind == "step" else {})}
+    metafunc.parametrize("point", peers.points(peers.GATES, **axes), ids=lambda point: str(point).replace(" ", "-"))
+    metafunc.parametrize("library", [name for name, runner in peers.RUNNERS.items() if kind in runner.kinds])
+
+
+@pytest.fixture(scope="session")
+def peak() -> float:
+    """The machine's multiply-add peak, GFLOP/s."""
+    return machine.fma_peak(0.5)
+
+
+@lru_cache(maxsize=1)
+def prepared(point: peers.Point, kind: str) -> tuple[peers.Problem, peers.Arrays]:
+    """The problem of a point and fastrnn's answer."""
+    problem = peers.Problem(point)
+    return problem, peers.Engine(problem).results(kind)
+
+
+@pytest.fixture
+def time_call(benchmark: Any, peak: float) -> Any:
+    """Time one library at one point, its results checked first."""
+
+    def run(library: str, point: peers.Point, kind: str) -> None:
+        if library in peers.absent():
+            pytest.skip(f"{library} is not installed")
+        problem, expected = prepared(point, kind)
+        runner = peers.RUNNERS[library](problem)
+        peers.check_equal(library, runner.results(kind), expected)
+        benchmark.group = f"{kind} {point}"
+        benchmark(getattr(runner, kind))
+        if benchmark.stats:  # not under --benchmark-disable
+            rate = point.flops(kind) / benchmark.stats.stats.median * 1e-9
+            benchmark.extra_info.update({"GFLOP/s": round(rate, 2), "share of peak": round(rate / peak, 3)})
+
+    return run

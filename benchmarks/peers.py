@@ -1,0 +1,271 @@
+"""One problem, four libraries: the same weights and data, each run in its ordinary way on one thread.
+
+A runner has the calls that are timed: `forward` (inference), `train` (forward, backward, the gradients of the input and
+of all parameters), `step` (one time step with a state, from Python) and `update` (`train`, then Adam and whatever
+repacking the new weights need). `results(kind)` makes the same call and returns arrays in one common form, so that the
+libraries can be checked to agree before they are timed. Layers are batch first, float32; onnxruntime's are time-major,
+the only layout its CPU kernels have.
+"""
+
+from __future__ import annotations
+
+import os
+
+# NumPy's products, which the reference uses, keep to one thread only if told so before NumPy is loaded.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import product
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastrnn
+
+Arrays = dict[str, NDArray[Any]]
+
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+GRIDS = {
+    "small": {"H": (32, 256), "N": (1, 32), "T": (1, 32)},
+    "full": {"H": (32, 64, 128, 256, 512, 1024), "N": (1, 8, 32, 128), "T": (1, 32, 128)},
+}
+KINDS = ("forward", "train", "step", "update")
+RATE = 1e-6  # of Adam: the weights stay what they are, as far as speed goes
+TOLERANCE = 1e-4  # every library computes in float32, in its own order and with its own tanh
+
+
+class Point(NamedTuple):
+    """A point of the grid; the input is as wide as the state."""
+
+    cell: str
+    H: int
+    N: int
+    T: int
+
+    def __str__(self) -> str:
+        return f"{self.cell} H={self.H} N={self.N} T={self.T}"
+
+    def flops(self, kind: str) -> int:
+        """Floating-point operations of the products; the gates' own are not counted."""
+        passes = 3 if kind in ("train", "update") else 1
+        return passes * 2 * GATES[self.cell] * self.H * (self.H + self.H) * self.N * self.T
+
+
+def points(cells: Any, H: Any, N: Any, T: Any) -> Iterator[Point]:
+    """Every point of a grid."""
+    return (Point(*values) for values in product(cells, H, N, T))
+
+
+class Problem:
+    """The weights and data of a point, by torch's names and shapes."""
+
+    def __init__(self, point: Point) -> None:
+        cell, H, N, T = point
+        rng = np.random.default_rng(0)
+        rows, bound = GATES[cell] * H, H**-0.5
+        shapes = {
+            "weight_ih_l0": (rows, H),
+            "weight_hh_l0": (rows, H),
+            "bias_ih_l0": (rows,),
+            "bias_hh_l0": (rows,),
+        }
+        self.point = point
+        self.weights = {name: rng.uniform(-bound, bound, shape).astype("float32") for name, shape in shapes.items()}
+        self.x = rng.standard_normal((N, T, H), "float32")
+        self.dy = rng.standard_normal((N, T, H), "float32")
+        self.state = tuple(rng.uniform(-1, 1, (1, N, H)).astype("float32") for _ in range(2 if cell == "lstm" else 1))
+
+
+class Engine:
+    """fastrnn's compiled layers."""
+
+    namespace = "fastrnn"
+    modules: ClassVar[tuple[str, ...]] = ("fastrnn",)
+    kinds: ClassVar[tuple[str, ...]] = KINDS
+
+    def __init__(self, problem: Problem) -> None:
+        self.layer = getattr(import_module(self.namespace), problem.point.cell.upper())(problem.point.H, problem.point.H)
+        self.layer.load_state_dict(problem.weights)
+        self.x, self.dy, self.x_step = problem.x, problem.dy, problem.x[:, :1].copy()
+        self.state = problem.state if len(problem.state) == 2 else problem.state[0]
+        self.optimizer: Any = None
+
+    def forward(self) -> Any:
+        return self.layer(self.x)
+
+    def train(self) -> Any:
+        _, _, tape = self.layer.forward(self.x)
+        return self.layer.backward(tape, self.dy)
+
+    def step(self) -> Any:
+        return self.layer(self.x_step, self.state)
+
+    def update(self) -> Any:
+        if self.optimizer is None:
+            self.optimizer = fastrnn.optim.Adam(self.layer, lr=RATE)
+        dx, _, grads = self.train()
+        self.optimizer.step(grads)
+        return dx, None, grads
+
+    def results(self, kind: str) -> Arrays:
+        if kind in ("train", "update"):
+            dx, _, grads = getattr(self, kind)()
+            return {"dx": dx, **grads}
+        return named_outputs(*getattr(self, kind)())
+
+
+class Reference(Engine):
+    """The plain NumPy twins."""
+
+    namespace = "fastrnn.reference"
+    kinds = ("forward", "train", "step")
+
+
+class Torch:
+    """torch.nn's layers, eager, on one thread."""
+
+    modules = ("torch",)
+    kinds = KINDS
+
+    def __init__(self, problem: Problem) -> None:
+        import torch
+
+        torch.set_num_threads(1)
+        self.torch = torch
+        self.layer = getattr(torch.nn, problem.point.cell.upper())(
+            problem.point.H, problem.point.H, batch_first=True
+        )
+        self.layer.load_state_dict({name: torch.from_numpy(value) for name, value in problem.weights.items()})
+        self.x, self.dy = torch.from_numpy(problem.x), torch.from_numpy(problem.dy)
+        self.x_step = self.x[:, :1].clone()
+        self.x_leaf = self.x.clone().requires_grad_()
+        state = tuple(torch.from_numpy(part) for part in problem.state)
+        self.state = state if len(state) == 2 else state[0]
+        self.optimizer: Any = None
+
+    def forward(self) -> Any:
+        with self.torch.inference_mode():
+            return self.layer(self.x)
+
+    def train(self) -> None:
+        self.layer.zero_grad(set_to_none=True)
+        self.x_leaf.grad = None
+        y, _ = self.layer(self.x_leaf)
+        y.backward(self.dy)
+
+    def step(self) -> Any:
+        with self.torch.inference_mode():
+            return self.layer(self.x_step, self.state)
+
+    def update(self) -> None:
+        if self.optimizer is None:
+            self.optimizer = self.torch.optim.Adam(self.layer.parameters(), lr=RATE, fused=True)
+        self.train()
+        self.optimizer.step()
+
+    def results(self, kind: str) -> Arrays:
+        if kind in ("train", "update"):
+            getattr(self, kind)()
+            named = {"dx": self.x_leaf, **dict(self.layer.named_parameters())}
+            return {name: tensor.grad.numpy() for name, tensor in named.items()}
+        y, state = getattr(self, kind)()
+        state = tuple(part.numpy() for part in state) if isinstance(state, tuple) else state.numpy()
+        return named_outputs(y.numpy(), state)
+
+
+class OnnxRuntime:
+    """A graph of one operator, its weights constant, on one thread; inference only."""
+
+    modules = ("onnx", "onnxruntime")
+    kinds = ("forward", "step")
+    # the operator's order of our gates, and its attributes
+    operators: ClassVar[dict[str, tuple[tuple[int, ...], dict[str, Any]]]] = {
+        "rnn": ((0,), {}),
+        "lstm": ((0, 3, 1, 2), {}),
+        "gru": ((1, 0, 2), {"linear_before_reset": 1}),
+    }
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        x = problem.x.swapaxes(0, 1)
+        states = dict(zip(("initial_h", "initial_c"), problem.state, strict=False))
+        self.feeds = {
+            "forward": {"X": np.ascontiguousarray(x)},
+            "step": {"X": np.ascontiguousarray(x[:1]), **states},
+        }
+        self.sessions: dict[str, Any] = {}
+
+    def session(self, kind: str) -> Any:
+        if kind not in self.sessions:
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = options.inter_op_num_threads = 1
+            self.sessions[kind] = onnxruntime.InferenceSession(
+                self.model(self.feeds[kind]), options, providers=["CPUExecutionProvider"]
+            )
+        return self.sessions[kind]
+
+    def model(self, feed: Arrays) -> bytes:
+        """Return the graph for inputs of fixed sizes."""
+        from onnx import TensorProto, helper, numpy_helper
+
+        cell, H, N, _ = self.problem.point
+        order, attributes = self.operators[cell]
+        weights = {
+            name: np.concatenate([np.split(value, len(order))[k] for k in order])
+            for name, value in self.problem.weights.items()
+        }
+        constants = {
+            "W": weights["weight_ih_l0"][None],
+            "R": weights["weight_hh_l0"][None],
+            "B": np.concatenate([weights["bias_ih_l0"], weights["bias_hh_l0"]])[None],
+        }
+        state, outputs = ("initial_h", "initial_c"), ("Y", "Y_h", "Y_c")[: 1 + len(self.problem.state)]
+        shapes = {"Y": (len(feed["X"]), 1, N, H), "Y_h": (1, N, H), "Y_c": (1, N, H)}
+        inputs = ["X", *constants, "", *(name for name in state if name in feed)]
+        graph = helper.make_graph(
+            [helper.make_node(cell.upper(), inputs, outputs, hidden_size=H, **attributes)],
+            cell,
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape) for name, value in feed.items()],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in outputs],
+            [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+        return model.SerializeToString()
+
+    def forward(self) -> Any:
+        return self.session("forward").run(None, self.feeds["forward"])
+
+    def step(self) -> Any:
+        return self.session("step").run(None, self.feeds["step"])
+
+    def results(self, kind: str) -> Arrays:
+        y, *state = getattr(self, kind)()
+        return named_outputs(y[:, 0].swapaxes(0, 1), tuple(state))
+
+
+RUNNERS: dict[str, Any] = {"fastrnn": Engine, "reference": Reference, "torch": Torch, "onnxruntime": OnnxRuntime}
+
+
+def absent() -> list[str]:
+    """The libraries that are not installed."""
+    return [name for name, runner in RUNNERS.items() if not all(find_spec(module) for module in runner.modules)]
+
+
+def named_outputs(y: NDArray[Any], state: Any) -> Arrays:
+    """Return the output and the final state by name."""
+    return {"y": y, **dict(zip(("h", "c"), state if isinstance(state, tuple) else (state,), strict=False))}
+
+
+def check_equal(name: str, got: Arrays, expected: Arrays) -> None:
+    """Refuse to compare the speed of libraries that compute different things."""
+    if got.keys() != expected.keys():
+        raise RuntimeError(f"{name} returns {', '.join(got)}, expected {', '.join(expected)}")
+    for key, value in expected.items():
+        error = np.abs(got[key] - value).max() / max(1.0, np.abs(value).max())
+        if got[key].shape != value.shape or not error <= TOLERANCE:
+            raise RuntimeError(f"{key} of {name} differs from fastrnn's by {error:.1e}")

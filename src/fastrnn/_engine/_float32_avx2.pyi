@@ -1,0 +1,1 @@
+from fastrnn._engine._float32_base import *
