@@ -26,7 +26,9 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     kind = metafunc.module.KIND
     axes = {**peers.GRIDS[metafunc.config.getoption("--grid")], **({"T": (1,)} if kind == "step" else {})}
-    metafunc.parametrize("point", peers.points(peers.GATES, **axes), ids=lambda point: str(point).replace(" ", "-"))
+    metafunc.parametrize(
+        "point", list(peers.points(peers.GATES, **axes)), ids=lambda point: str(point).replace(" ", "-")
+    )
     metafunc.parametrize("library", [name for name, runner in peers.RUNNERS.items() if kind in runner.kinds])
 
 

@@ -87,7 +87,9 @@ class Engine:
     kinds: ClassVar[tuple[str, ...]] = KINDS
 
     def __init__(self, problem: Problem) -> None:
-        self.layer = getattr(import_module(self.namespace), problem.point.cell.upper())(problem.point.H, problem.point.H)
+        self.layer = getattr(import_module(self.namespace), problem.point.cell.upper())(
+            problem.point.H, problem.point.H
+        )
         self.layer.load_state_dict(problem.weights)
         self.x, self.dy, self.x_step = problem.x, problem.dy, problem.x[:, :1].copy()
         self.state = problem.state if len(problem.state) == 2 else problem.state[0]
@@ -135,9 +137,7 @@ class Torch:
 
         torch.set_num_threads(1)
         self.torch = torch
-        self.layer = getattr(torch.nn, problem.point.cell.upper())(
-            problem.point.H, problem.point.H, batch_first=True
-        )
+        self.layer = getattr(torch.nn, problem.point.cell.upper())(problem.point.H, problem.point.H, batch_first=True)
         self.layer.load_state_dict({name: torch.from_numpy(value) for name, value in problem.weights.items()})
         self.x, self.dy = torch.from_numpy(problem.x), torch.from_numpy(problem.dy)
         self.x_step = self.x[:, :1].clone()

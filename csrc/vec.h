@@ -54,9 +54,10 @@ ALWAYS_INLINE void v_store(real *p, vec a) { *(vec_unaligned *)p = a; }
 ALWAYS_INLINE vbits v_bits(vec a) { vbits b; memcpy(&b, &a, sizeof b); return b; }
 ALWAYS_INLINE vec v_real(vbits b) { vec a; memcpy(&a, &b, sizeof a); return a; }
 
-/* v_fma: a*b + c, rounded once where the machine can; v_select_lt: a < b ? x : y, lane by lane (y where a is nan);
+/* v_max: the larger, b where either is nan; v_fma: a*b + c, rounded once where the machine can; v_select_lt: a < b ? x : y, lane by lane (y where a is nan);
  * v_load_n, v_store_n: the first n lanes, 0 < n <= VLEN; the other lanes read as 0 and are left alone. */
 #if defined(__AVX512F__) && defined(FASTRNN_DOUBLE)
+ALWAYS_INLINE vec v_max(vec a, vec b) { return _mm512_max_pd(a, b); }
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_pd(a, b, c); }
 ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 {
@@ -65,6 +66,7 @@ ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 ALWAYS_INLINE vec v_load_n(const real *p, int n) { return _mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p); }
 ALWAYS_INLINE void v_store_n(real *p, vec a, int n) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), a); }
 #elif defined(__AVX512F__)
+ALWAYS_INLINE vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 {
@@ -89,6 +91,7 @@ ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
     return a < b ? x : y;
 #endif
 }
+ALWAYS_INLINE vec v_max(vec a, vec b) { return v_select_lt(b, a, a, b); }
 ALWAYS_INLINE vec v_load_n(const real *p, int n)
 {
     vec a = v_set(0);

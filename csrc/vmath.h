@@ -15,9 +15,9 @@
 /* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln(2)/2; e^r = 1 + r + r^2 P(r). ln 2 is split so that n * LN2_HIGH is
  * exact without a fused multiply-add too. P: minimax (float32) and Chebyshev (float64) fits of (e^r - 1 - r) / r^2,
  * relative errors of e^r 2^-28 and 2^-61. Below EXP_LOW n reaches the exponent of zero, which makes the result 0.
- * tanh x = x + x^3 Q(x^2) for |x| < TANH_SPLIT, Q a minimax fit, relative errors 2^-32 and 2^-61. */
+ * tanh |x| = (1 - e^-2|x|) / (1 + e^-2|x|), and 2^n (e^r - 1) + (2^n - 1) keeps every digit where |x| is small. From
+ * TANH_ONE on tanh rounds to 1. */
 #define LOG2_E ((real)1.4426950408889634074)
-#define TANH_SPLIT ((real)0.625)
 #if defined(FASTRNN_DOUBLE)
 #define ROUND_SHIFT 6755399441055744.0 /* 1.5 * 2^52: adding it leaves round(x) in the low bits */
 #define EXPONENT_BIAS 1023
@@ -28,10 +28,7 @@
 static const real EXP_P[] = {0.5, 0.16666666666666670991, 0.041666666666666669755, 0.0083333333333261351258,
     0.0013888888888883748305, 0.00019841269874820625271, 0.000024801587325547741216, 2.755725540020642443e-6,
     2.7557273643110295328e-7, 2.5105217004720745164e-8, 2.0914686968086877233e-9};
-static const real TANH_Q[] = {-0.3333333333333331376, 0.13333333333329884605, -0.053968253966132391258,
-    0.021869488470610029373, -0.0088632343409261509142, 0.0035921142664137603476, -0.0014557275892908160867,
-    0.00058945851824614751106, -0.00023702985938633318243, 0.000091589382090393578487, -0.000030217578216301960217,
-    6.0554758958237259179e-6};
+#define TANH_ONE 19.1
 #else
 #define ROUND_SHIFT 12582912.0f /* 1.5 * 2^23 */
 #define EXPONENT_BIAS 127
@@ -41,8 +38,7 @@ static const real TANH_Q[] = {-0.3333333333333331376, 0.13333333333329884605, -0
 #define LN2_LOW (-0.000212194440055f)
 static const real EXP_P[] = {0.50000000951176907f, 0.16666518844237946f, 0.041666206050137839f,
     0.0083688890071802830f, 0.0013950475191639582f};
-static const real TANH_Q[] = {-0.33333330906830668f, 0.13333209769261340f, -0.053947204893021995f,
-    0.021702970262625605f, -0.0081826811778650761f, 0.0021475431990191827f};
+#define TANH_ONE 9.02f
 #endif
 #define COUNT_OF(a) ((int)(sizeof(a) / sizeof((a)[0])))
 #define SIGN_BIT ((real_bits)((uint64_t)1 << (REAL_BITS - 1)))
@@ -57,16 +53,21 @@ ALWAYS_INLINE vec v_poly(vec x, const real *coefficients, int count)
 
 ALWAYS_INLINE vec v_minus_abs(vec x) { return v_real(v_bits(x) | SIGN_BIT); }
 
-ALWAYS_INLINE vec v_exp_neg(vec x)
+/* e^x = power * (1 + the value returned), power = 2^n. */
+ALWAYS_INLINE vec v_exp_parts(vec x, vec *power)
 {
-    x = v_select_lt(x, v_set(EXP_LOW), v_set(EXP_LOW), x); /* a nan stays */
     vec shifted = v_fma(x, v_set(LOG2_E), v_set(ROUND_SHIFT));
     vec n = shifted - ROUND_SHIFT;
-    vec r = v_fma(n, v_set(-LN2_HIGH), x);
-    r = v_fma(n, v_set(-LN2_LOW), r);
-    vec p = v_fma(r * r, v_poly(r, EXP_P, COUNT_OF(EXP_P)), r);
+    vec r = v_fma(n, v_set(-LN2_LOW), v_fma(n, v_set(-LN2_HIGH), x));
     vbits exponent = v_bits(shifted) - (v_bits(v_set(ROUND_SHIFT)) - EXPONENT_BIAS);
-    return (p + (real)1) * v_real(exponent << MANTISSA_BITS);
+    *power = v_real(exponent << MANTISSA_BITS);
+    return v_fma(r * r, v_poly(r, EXP_P, COUNT_OF(EXP_P)), r);
+}
+
+ALWAYS_INLINE vec v_exp_neg(vec x)
+{
+    vec power, p = v_exp_parts(v_max(v_set(EXP_LOW), x), &power); /* a nan stays */
+    return (p + (real)1) * power;
 }
 
 ALWAYS_INLINE vec v_sigmoid(vec x)
@@ -77,14 +78,13 @@ ALWAYS_INLINE vec v_sigmoid(vec x)
 
 ALWAYS_INLINE vec v_tanh(vec x)
 {
-    vec minus = v_minus_abs(x), square = x * x;
-    vec e = v_exp_neg(minus + minus);
-    vec far = (real)1 - (e + e) / (e + (real)1);
-    vec near = v_fma(x * square, v_poly(square, TANH_Q, COUNT_OF(TANH_Q)), x);
-    vec y = v_select_lt(v_set(-TANH_SPLIT), minus, near, far);
-    return v_real((v_bits(y) & ~SIGN_BIT) | (v_bits(x) & SIGN_BIT)); /* -0 too */
+    vec minus = v_max(v_set(-TANH_ONE), v_minus_abs(x)), power;
+    vec p = v_exp_parts(minus + minus, &power);
+    vec difference = v_fma(power, p, power - (real)1); /* e^-2|x| - 1 */
+    vec y = difference / (difference + (real)2);
+    return v_real((v_bits(y) & ~SIGN_BIT) | (v_bits(x) & SIGN_BIT)); /* so -0 stays -0 */
 }
 
-ALWAYS_INLINE vec v_relu(vec x) { return v_select_lt(x, v_set(0), v_set(0), x); } /* nan in, nan out */
+ALWAYS_INLINE vec v_relu(vec x) { return v_max(v_set(0), x); } /* nan in, nan out */
 
 #endif

@@ -32,7 +32,7 @@ class Case:
     """One point of the grid; the fields are the keys of `FACTORS`."""
 
     H: int
-    I: int  # noqa: E741  the letter that every part of the library uses
+    I: int
     N: int
     T: int
     cell: str

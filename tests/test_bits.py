@@ -101,7 +101,9 @@ def test_no_state_is_zero_state(cell, I, H, dtype):
 @every_dtype
 @every_cell
 def test_layout_does_not_matter(cell, dtype):
-    rows, columns = (make(cell, 17, 33, 2, bidirectional=True, batch_first=b, dtype=dtype, seed=0) for b in (True, False))
+    rows, columns = (
+        make(cell, 17, 33, 2, bidirectional=True, batch_first=b, dtype=dtype, seed=0) for b in (True, False)
+    )
     x, dy = normal("x", 7, 9, 17, dtype=dtype), normal("dy", 7, 9, 66, dtype=dtype)
     expected = run(rows, x, None, dy, lengths=[9, 0, 1, 4, 9, 2, 8])
     got = run(

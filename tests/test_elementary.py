@@ -19,7 +19,7 @@ def exact(name, x):
 
 
 def assert_accurate(name, x, bound):
-    """≤ `bound` units in the last place where x and the exact result are normal, within the smallest normal elsewhere."""
+    """≤ `bound` units in the last place where x and the exact result are normal; else within the smallest normal."""
     got, wanted, info = elementary(name, x), exact(name, x), np.finfo(x.dtype)
     assert got.dtype == x.dtype and got.shape == x.shape
     with np.errstate(invalid="ignore"):
@@ -105,7 +105,8 @@ def test_every_lane_alike(name, dtype):
     if name != "exp":
         x[::2] *= -1
     whole, before = elementary(name, x), x.copy()
-    for first, count in [(0, 1), (1, 1), (3, 2), (5, 7), (8, 15), (1, 16), (2, 17), (7, 31), (9, 33), (4, 65), (11, 200)]:
+    for count in (1, 2, 7, 15, 16, 17, 31, 33, 65, 200):
+        first = count % 12
         assert_same_bits(elementary(name, x[first : first + count].copy()), whole[first : first + count])
     assert_same_bits(x, before)
     assert elementary(name, x[:0]).shape == (0,)

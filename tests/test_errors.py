@@ -75,13 +75,16 @@ BAD = {
     "state in three parts": ((ValueError, TypeError), ["state"], {"state": "three"}),
     "state of the other form": ((ValueError, TypeError), ["state"], {"state": "form"}),
     "out too short": (ValueError, ["out", "(4, 6, 10)", "(4, 5, 10)"], {"out": np.zeros((N, T - 1, 2 * H), "float32")}),
-    "out of the other precision": ((TypeError, ValueError), ["out", "float32", "float64"], {"out": np.zeros((N, T, 2 * H))}),
+    "out of the other precision": (
+        (TypeError, ValueError), ["out", "float32", "float64"], {"out": np.zeros((N, T, 2 * H))},
+    ),
     "out a list": (TypeError, ["out", "list"], {"out": np.zeros((N, T, 2 * H)).tolist()}),
 }  # fmt: skip
 
 
 def bad_state(layer, what):
     """A state, or the gradient of one, that is wrong in the named way."""
+
     def each(change, N=N):
         state = state_like(layer, N, "s")
         return tuple(map(change, state)) if isinstance(state, tuple) else change(state)
@@ -174,7 +177,9 @@ def test_out_is_no_input(cell):
 
 
 BAD_GRADIENTS = {
-    "dy of another batch": (ValueError, ["dy", "(4, 6, 10)", "(3, 6, 10)"], {"dy": np.zeros((N - 1, T, 2 * H), "float32")}),
+    "dy of another batch": (
+        ValueError, ["dy", "(4, 6, 10)", "(3, 6, 10)"], {"dy": np.zeros((N - 1, T, 2 * H), "float32")},
+    ),
     "dy of one direction": (ValueError, ["dy", "(4, 6, 10)", "(4, 6, 5)"], {"dy": np.zeros((N, T, H), "float32")}),
     "dy of rank 2": (ValueError, ["dy"], {"dy": np.zeros((T, 2 * H), "float32")}),
     "dy complex": (TypeError, ["dy", "complex"], {"dy": np.zeros((N, T, 2 * H), complex)}),

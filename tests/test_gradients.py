@@ -13,7 +13,10 @@ OPTIONS = {
     "no-bias": ({"bias": False}, {}),
     "lengths": ({"num_layers": 2, "bidirectional": True}, {"lengths": [4, 0, 2]}),
     "mask": ({"bidirectional": True}, {"mask": np.array([[1, 1, 1, 1], [0, 1, 0, 1], [1, 0, 0, 1]], bool)}),
-    "hold": ({"bidirectional": True}, {"mask": np.array([[1, 1, 0, 1], [0, 1, 0, 0], [1, 0, 0, 1]], bool), "pad": "hold"}),
+    "hold": (
+        {"bidirectional": True},
+        {"mask": np.array([[1, 1, 0, 1], [0, 1, 0, 0], [1, 0, 0, 1]], bool), "pad": "hold"},
+    ),
     "resets": (
         {"num_layers": 2, "bidirectional": True},
         {"lengths": [4, 3, 2], "resets": np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 1, 1]], bool)},

@@ -1,4 +1,4 @@
-"""What a layer object promises: its parameters, its initial values, copies of it, processes and threads that share it."""
+"""What a layer object promises: parameters, initial values, copies, processes and threads that share it."""
 
 import copy
 import os
@@ -125,12 +125,12 @@ def test_everything_wrong_is_listed_at_once(cell):
     wrong["weight_hh_l0"] = np.zeros((2, 2))
     wrong["bias_hh_l1"] = np.zeros(3)
     wrong["weight_ih_l7"] = np.zeros((2, 2))
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="parameters") as caught:
         layer.load_state_dict(wrong)
     for word in ("weight_hh_l1", "bias_ih_l0_reverse", "weight_hh_l0", "(2, 2)", "bias_hh_l1", "(3,)", "weight_ih_l7"):
         assert word in str(caught.value)
     assert_same_bits(layer.state_dict(), untouched.state_dict())
-    with pytest.raises(ValueError, match="(?s)weight_hh_l0.*weight_ih_l7|weight_ih_l7.*weight_hh_l0"):
+    with pytest.raises(ValueError, match=r"(?s)weight_hh_l0.*weight_ih_l7|weight_ih_l7.*weight_hh_l0"):
         layer.set_parameters(bias_ih_l0=wrong["bias_hh_l0"] + 1, weight_hh_l0=np.zeros(3), weight_ih_l7=np.zeros(3))
     assert_same_bits(layer.state_dict(), untouched.state_dict())
     for value in (np.zeros(wrong["bias_hh_l0"].shape, complex), np.zeros(wrong["bias_hh_l0"].shape, object)):

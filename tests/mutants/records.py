@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 PRECISIONS = ("float32", "float64")
 ENGINE = "src/fastrnn/_engine/"
+REFERENCE = "src/fastrnn/reference/"
+LAYERS = "src/fastrnn/layers/"
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,8 @@ TIME = [
     ),
     compiled(
         "h0-and-c0-swapped", ENGINE + "forward.pxi",
-        "f.h_now[n] = f.zeros if h0 == NULL else h0 + n * f.H\n"
-        "        f.c_now[n] = f.zeros if c0 == NULL else c0 + n * f.H",
-        "f.h_now[n] = f.zeros if c0 == NULL else c0 + n * f.H\n"
-        "        f.c_now[n] = f.zeros if h0 == NULL else h0 + n * f.H",
+        "            f.h_now[n] = h0 + n * f.H\n        if c0 != NULL:\n            f.c_now[n] = c0 + n * f.H",
+        "            f.c_now[n] = h0 + n * f.H\n        if c0 != NULL:\n            f.h_now[n] = c0 + n * f.H",
         equations("lstm"),
     ),
     compiled(
@@ -127,8 +127,7 @@ TIME = [
     ),
     compiled(
         "last-row-of-a-step-skipped", ENGINE + "forward.pxi",
-        "for m in range(0, count, TILE_ROWS):\n            rows = min(TILE_ROWS, count - m)",
-        "for m in range(0, max(count - 1, 1), TILE_ROWS):\n            rows = min(TILE_ROWS, count - m)",
+        "for m from 0 <= m < count by TILE_ROWS:", "for m from 0 <= m < max(count - 1, 1) by TILE_ROWS:",
         "test_bits.py::test_a_row_does_not_depend_on_its_batch[3-7-gru-float32]",
     ),
 ]  # fmt: skip
@@ -164,9 +163,63 @@ BACKWARD = [
     ),
     compiled(
         "dropout-key-order", ENGINE + "dropout.pxi",
-        "absorb(absorb(absorb(absorb(seed, count), layer), t), n)", "absorb(absorb(absorb(absorb(seed, count), layer), n), t)",
+        "absorb(absorb(absorb(absorb(seed, count), layer), t), n)",
+        "absorb(absorb(absorb(absorb(seed, count), layer), n), t)",
         "test_cells.py::test_dropout_equals_reference[0.3-lstm-float32]",
     ),
 ]  # fmt: skip
 
-MUTANTS = [*CELLS, *TIME, *TILES, *BACKWARD]
+IN_PYTHON = [
+    Mutant(
+        "reference-lstm-gate-sign", REFERENCE + "cells.py",
+        "da = np.concatenate([di * i * (1 - i), ", "da = np.concatenate([di * i * (1 + i), ",
+        "test_cells.py::test_zero_lengths[lstm-float64]",
+    ),
+    Mutant(
+        "reference-gru-state-gradient", REFERENCE + "cells.py",
+        "dh = dh + du @ U", "dh = du @ U",
+        "test_cells.py::test_zero_lengths[gru-float64]",
+    ),
+    Mutant(
+        "reference-first-step-dropped", REFERENCE + "sequence.py",
+        "return range(T - 1, -1, -1) if reverse else range(T)", "return range(T - 1, 0, -1) if reverse else range(T)",
+        "test_cells.py::test_zero_lengths[rnn-tanh-float64]",
+    ),
+    Mutant(
+        "reference-scatter-overwrites", REFERENCE + "sequence.py",
+        "np.add.at(dW.T, x[active], da[active])", "dW.T[x[active]] = da[active]",
+        "test_cells.py::test_many_symbols[float64]",
+    ),
+    Mutant(
+        "length-beyond-the-end", LAYERS + "_arguments.py",
+        "array.max() > T", "array.max() > T + 1",
+        "test_errors.py::test_bad_call[lengths too long-lstm]",
+    ),
+    Mutant(
+        "tape-never-spent", LAYERS + "tape.py",
+        "self.spent = True", "self.spent = False",
+        "test_errors.py::test_spent_tape[lstm]",
+    ),
+    Mutant(
+        "stale-pack", LAYERS + "recurrent.py",
+        "if packed is None or packed[0] != versions:", "if packed is None:",
+        "test_layers.py::test_set_parameters[gru]",
+    ),
+    Mutant(
+        "dropout-mask-of-another-layer", LAYERS + "recurrent.py",
+        "below = tape.draw_mask(below, layer - 1)", "below = tape.draw_mask(below, layer)",
+        "test_tape.py::test_dropout_replayed_by_its_masks[lstm-full-True-float32]",
+    ),
+    Mutant(
+        "dropout-count-stands-still", LAYERS + "recurrent.py",
+        "self.forward_count += 1", "self.forward_count += 0",
+        "test_tape.py::test_dropout_depends_on_the_seed_and_the_count_alone[lstm]",
+    ),
+    Mutant(
+        "forget-bias-in-both", LAYERS + "_initial.py",
+        'if cell == "lstm" and name.startswith("bias_ih"):', 'if cell == "lstm" and name.startswith("bias"):',
+        "test_layers.py::test_default_initial_values[lstm-float32]",
+    ),
+]  # fmt: skip
+
+MUTANTS = [*CELLS, *TIME, *TILES, *BACKWARD, *IN_PYTHON]

@@ -147,7 +147,7 @@ class Recurrent(Layer):
     def _run(
         self, x: Any, state: State, lengths: Any, mask: Any, resets: Any, pad: str, out: Array | None, keep: bool
     ) -> tuple[Array, State, Tape | None]:
-        engine = _engine.load(self.dtype.name)
+        engine = _engine.load(self.dtype)
         hold = arguments.check_pad(pad)
         rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
         (T, N), D, H, L = rows.shape[:2], 2 if self.bidirectional else 1, self.hidden_size, self.num_layers
@@ -211,7 +211,7 @@ class Recurrent(Layer):
         if not isinstance(tape, Tape):
             raise TypeError(f"tape must come from this layer's forward, got {type(tape).__name__}")
         tape.check(self)
-        engine = _engine.load(self.dtype.name)
+        engine = _engine.load(self.dtype)
         T, N, D, H, L = tape.T, tape.N, 2 if self.bidirectional else 1, self.hidden_size, self.num_layers
         given = arguments.check_gradient(dy, tape.y_shape, self.dtype)
         dh, dc = self._pair(
