@@ -3,7 +3,7 @@
  *                 range              bound (float32)   bound (float64)   +-0    -inf   +inf   nan
  *   v_exp_neg     x <= 0             1.1 ULP           1.1 ULP           1      0      -      nan
  *   v_sigmoid     all                2.5 ULP           2.5 ULP           0.5    0      1      nan
- *   v_tanh        all                2.0 ULP           2.0 ULP           +-0    -1     1      nan
+ *   v_tanh        all                2.5 ULP           2.5 ULP           +-0    -1     1      nan
  *
  * The bounds hold where argument and exact result are normal numbers; elsewhere the error is below the smallest normal
  * number. |tanh| and sigmoid never exceed 1. tests/test_elementary.py sweeps all of this. */

@@ -139,19 +139,19 @@ cdef void gather_row(const Forward* f, Weights w, Py_ssize_t symbol, real* z) no
         bias += a.width * VLEN
 
 
-cdef int begin_step(Forward* f, Weights w, Plan plan, Py_ssize_t t) noexcept nogil:
-    """Point the step at its rows' states and outputs; return how many rows have a state that is not zero."""
+cdef bint begin_step(Forward* f, Plan plan, Py_ssize_t t) noexcept nogil:
+    """Point the step at its rows' states and outputs; return whether any row has a state that is not zero."""
     cdef Step* s = &f.step
     cdef Py_ssize_t k, n, H = f.H
     cdef const int32_t* rows = plan.rows_at(t)
-    cdef int started = 0
+    cdef bint started = False
     for k in range(plan.count_at(t)):
         n = rows[k]
         if plan.resets != NULL and restarts(plan, f.reverse, t, n, f.last[n]):
             f.h_now[n] = f.c_now[n] = f.zeros
         f.last[n] = <int32_t>t
         s.h_prev[k], s.c_prev[k] = f.h_now[n], f.c_now[n]
-        started += s.h_prev[k] != f.zeros
+        started = started or s.h_prev[k] != f.zeros
         if f.keep:
             s.h[k] = row_at(&f.h_kept, t, n)
             s.c[k] = row_at(&f.c_kept, t, n)
@@ -165,6 +165,28 @@ cdef int begin_step(Forward* f, Weights w, Plan plan, Py_ssize_t t) noexcept nog
         s.y[k] = row_at(&f.y, t, n)
         f.h_now[n], f.c_now[n] = s.h[k], s.c[k]
     return started
+
+
+cdef void advance_step(Forward* f, Py_ssize_t s) noexcept nogil:
+    """Step on where every row is real and none restarts: as begin_step, but no row needs to be looked at."""
+    cdef Step* step = &f.step
+    cdef Py_ssize_t n, H = f.H, forward = -1 if f.reverse else 1
+    cdef real* pair = f.h_pair + (s % 2) * f.N * H
+    for n in range(f.N):
+        step.h_prev[n] = step.h[n]
+        step.y[n] += forward * f.y.t_step
+    if f.keep:
+        for n in range(f.N):
+            step.c_prev[n] = step.c[n]
+            step.h[n] += forward * f.h_kept.t_step
+            step.c[n] += forward * f.c_kept.t_step
+        if step.gates != NULL:
+            for n in range(f.N):
+                step.gates[n] += forward * f.gates_kept.t_step
+    else:
+        for n in range(f.N):
+            step.c_prev[n] = step.c[n]
+            step.h[n] = pair + n * H
 
 
 cdef void sweep(Forward* f, Weights w, const Part* part, const Panels* b, const_row* h, const_row* z_rows, int count,
@@ -189,14 +211,19 @@ cdef void sweep(Forward* f, Weights w, const Part* part, const Panels* b, const_
 cdef void run_forward(Forward* f, Weights w, Plan plan) noexcept nogil:
     cdef Layout* a = &w.layout
     cdef Py_ssize_t begin, s, t, m
-    cdef int count, started
+    cdef int count
+    cdef bint started
     for begin from 0 <= begin < f.T by f.chunk:
         project_input(f, w, plan, begin, min(begin + f.chunk, f.T))
         m = 0
         for s in range(begin, min(begin + f.chunk, f.T)):
             t = time_of(s, f.T, f.reverse)
             count = <int>plan.count_at(t)
-            started = begin_step(f, w, plan, t)
+            if s > 0 and plan.full and plan.resets == NULL:
+                advance_step(f, s)
+                started = True
+            else:
+                started = begin_step(f, plan, t)
             f.step.inputs = <const_row*>f.z_rows + m
             if a.candidate.vectors:
                 sweep(f, w, &a.state, &w.state, f.step.h_prev, f.step.inputs, count, started, gru_reset_forward)
@@ -205,6 +232,9 @@ cdef void run_forward(Forward* f, Weights w, Plan plan) noexcept nogil:
             else:
                 sweep(f, w, &a.state, &w.state, f.step.h_prev, f.step.inputs, count, started, CELLS[w.cell].forward)
             m += count
+    if f.T > 0 and plan.full and plan.resets == NULL:
+        for m in range(f.N):
+            f.h_now[m], f.c_now[m] = f.step.h[m], f.step.c[m]
 
 
 def forward(Weights w, Plan plan, cnp.ndarray x, h0, c0, bint reverse, cnp.ndarray y, cnp.ndarray h_final, c_final,
@@ -251,9 +281,9 @@ def forward(Weights w, Plan plan, cnp.ndarray x, h0, c0, bint reverse, cnp.ndarr
         start_forward(&f, w, h, c)
         run_forward(&f, w, plan)
         for n in range(N):
-            memcpy(h_out + n * H, f.h_now[n], H * sizeof(real))
+            copy_row(h_out + n * H, f.h_now[n], H)
             if c_out != NULL:
-                memcpy(c_out + n * H, f.c_now[n], H * sizeof(real))
+                copy_row(c_out + n * H, f.c_now[n], H)
         denormals_restore(mode)
     return kept
 
