@@ -26,6 +26,7 @@ TOLERANCE = 4e-6  # both sides compute in float32
 
 def stacked(layer, kind, order, suffixes):
     """A parameter of the named directions with the operator's gate order, (directions, G·H, ...)."""
+
     def reordered(name):
         return np.concatenate([np.split(layer.parameters[name], len(order))[k] for k in order])
 
