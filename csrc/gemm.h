@@ -30,8 +30,16 @@ static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const
     if (block < 1) block = 1;
     if (rows <= TILE_ROWS) block = length; /* each panel is read once: nothing to keep */
     for (int p = 0; p < b->count; p++) {
-        const int vectors = panel_vectors(b, p);
+        const int vectors = panel_vectors(b, p), most = tile_rows(vectors);
         ptrdiff_t first = 0;
+        if (rows == 1 && p + 1 < b->count && vectors == panel_vectors(b, p + 1)) {
+            const PanelSteps step = {b->panel_step, init_panel, out_panel};
+            Inner part = *inner;
+            part.b_step = b->row_step;
+            tile_pair(vectors, a, 0, b->data + p * b->panel_step, &part, init, p * init_panel, out, p * out_panel, step);
+            p++;
+            continue;
+        }
         do {
             const ptrdiff_t size = length - first < block ? length - first : block;
             Inner part = *inner;
@@ -39,8 +47,8 @@ static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const
             *(whole_runs ? &part.runs : &part.run) = size;
             const ptrdiff_t a_offset = first * (whole_runs ? inner->a_run : inner->a_step);
             const real *b_block = b->data + p * b->panel_step + first * (whole_runs ? inner->run : 1) * b->row_step;
-            for (ptrdiff_t m = 0; m < rows; m += TILE_ROWS) {
-                const int height = rows - m < TILE_ROWS ? (int)(rows - m) : TILE_ROWS;
+            for (ptrdiff_t m = 0; m < rows; m += most) {
+                const int height = rows - m < most ? (int)(rows - m) : most;
                 if (first == 0)
                     tile(height, vectors, a + m, a_offset, b_block, &part, init + m, p * init_panel, out + m, p * out_panel);
                 else

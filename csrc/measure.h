@@ -7,18 +7,14 @@
 #define CHAINS 12 /* enough to hide the latency of two units, few enough for 16 registers */
 #define FMA_FLOPS (2 * CHAINS * VLEN)
 
-/* The sum of all lanes: the compiler drops the work of lanes that nobody reads. */
-static real lane_sum(vec a)
-{
-    real lanes[sizeof(vec) / sizeof(real)], sum = 0;
-    v_store(lanes, a);
-    for (int i = 0; i < VLEN; i++)
-        sum += lanes[i];
-    return sum;
-}
+#if defined(__GNUC__)
+#define NEVER_INLINE static __attribute__((noinline))
+#else
+#define NEVER_INLINE static
+#endif
 
-/* `value` is volatile so that the work stays between two looks at the clock. */
-static void fma_chains(ptrdiff_t count, volatile real *value)
+/* Never inlined, and `value` is volatile: so the work stays, between two looks at the clock. */
+NEVER_INLINE void fma_chains(ptrdiff_t count, volatile real *value)
 {
     const real start = *value;
     vec acc[CHAINS], x = v_set((real)0.999), y = v_set((real)0.001);
@@ -35,7 +31,7 @@ static void fma_chains(ptrdiff_t count, volatile real *value)
     *value = sum;
 }
 
-static void read_through(const real *data, ptrdiff_t count, volatile real *value)
+NEVER_INLINE void read_through(const real *data, ptrdiff_t count, volatile real *value)
 {
     vec sum[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
     for (ptrdiff_t k = 0; k + 4 * VLEN <= count; k += 4 * VLEN)

@@ -6,6 +6,8 @@
 #ifndef FASTRNN_VEC_H
 #define FASTRNN_VEC_H
 
+#include <float.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -16,10 +18,14 @@
 typedef double real;
 typedef int64_t real_bits;
 #define REAL_BITS 64
+#define REAL_SQRT sqrt
+#define REAL_LOWEST (-DBL_MAX)
 #else
 typedef float real;
 typedef int32_t real_bits;
 #define REAL_BITS 32
+#define REAL_SQRT sqrtf
+#define REAL_LOWEST (-FLT_MAX)
 #endif
 
 #if defined(__AVX512F__)
@@ -38,6 +44,7 @@ typedef real vec __attribute__((vector_size(VBYTES)));
 typedef real_bits vbits __attribute__((vector_size(VBYTES)));
 typedef real vec_unaligned __attribute__((vector_size(VBYTES), aligned(sizeof(real)), may_alias));
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define LIKELY(condition) __builtin_expect((condition), 1)
 static inline vec v_set(real a) { return a - (vec){0}; }
 #else /* a compiler without vector extensions: one lane, the same sources */
 #define VLEN 1
@@ -45,6 +52,7 @@ typedef real vec;
 typedef real_bits vbits;
 typedef real vec_unaligned;
 #define ALWAYS_INLINE static inline
+#define LIKELY(condition) (condition)
 static inline vec v_set(real a) { return a; }
 #endif
 
@@ -59,6 +67,7 @@ ALWAYS_INLINE vec v_real(vbits b) { vec a; memcpy(&a, &b, sizeof a); return a; }
 #if defined(__AVX512F__) && defined(FASTRNN_DOUBLE)
 ALWAYS_INLINE vec v_max(vec a, vec b) { return _mm512_max_pd(a, b); }
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_pd(a, b, c); }
+ALWAYS_INLINE vec v_sqrt(vec a) { return _mm512_sqrt_pd(a); }
 ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 {
     return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_LT_OQ), y, x);
@@ -68,6 +77,7 @@ ALWAYS_INLINE void v_store_n(real *p, vec a, int n) { _mm512_mask_storeu_pd(p, (
 #elif defined(__AVX512F__)
 ALWAYS_INLINE vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+ALWAYS_INLINE vec v_sqrt(vec a) { return _mm512_sqrt_ps(a); }
 ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
@@ -75,13 +85,32 @@ ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 ALWAYS_INLINE vec v_load_n(const real *p, int n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 ALWAYS_INLINE void v_store_n(real *p, vec a, int n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), a); }
 #else
-#if defined(__FMA__) && defined(VBYTES) && VBYTES == 32 && defined(FASTRNN_DOUBLE)
+#if defined(__AVX2__) && defined(__FMA__) && defined(FASTRNN_DOUBLE)
+ALWAYS_INLINE vec v_max(vec a, vec b) { return _mm256_max_pd(a, b); }
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_pd(a, b, c); }
-#elif defined(__FMA__) && defined(VBYTES) && VBYTES == 32
+ALWAYS_INLINE vec v_sqrt(vec a) { return _mm256_sqrt_pd(a); }
+ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
+{
+    return _mm256_blendv_pd(y, x, _mm256_cmp_pd(a, b, _CMP_LT_OQ));
+}
+#elif defined(__AVX2__) && defined(__FMA__)
+ALWAYS_INLINE vec v_max(vec a, vec b) { return _mm256_max_ps(a, b); }
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+ALWAYS_INLINE vec v_sqrt(vec a) { return _mm256_sqrt_ps(a); }
+ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
+{
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
 #else
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
-#endif
+ALWAYS_INLINE vec v_sqrt(vec a)
+{
+    real lanes[sizeof(vec) / sizeof(real)];
+    v_store(lanes, a);
+    for (int i = 0; i < VLEN; i++)
+        lanes[i] = REAL_SQRT(lanes[i]);
+    return v_load(lanes);
+}
 ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 {
 #if defined(VBYTES)
@@ -92,19 +121,48 @@ ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 #endif
 }
 ALWAYS_INLINE vec v_max(vec a, vec b) { return v_select_lt(b, a, a, b); }
+#endif
 ALWAYS_INLINE vec v_load_n(const real *p, int n)
 {
     vec a = v_set(0);
-    if (n >= VLEN) return v_load(p);
+    if (LIKELY(n >= VLEN)) return v_load(p);
     memcpy(&a, p, (size_t)n * sizeof(real));
     return a;
 }
 ALWAYS_INLINE void v_store_n(real *p, vec a, int n)
 {
-    if (n >= VLEN) v_store(p, a);
+    if (LIKELY(n >= VLEN)) v_store(p, a);
     else memcpy(p, &a, (size_t)n * sizeof(real));
 }
 #endif
+
+/* The first n lanes, `fill` in the others where n < VLEN. */
+ALWAYS_INLINE vec v_load_or(const real *p, int n, real fill)
+{
+    real lanes[sizeof(vec) / sizeof(real)];
+    if (n >= VLEN) return v_load(p);
+    for (int i = 0; i < VLEN; i++)
+        lanes[i] = i < n ? p[i] : fill;
+    return v_load(lanes);
+}
+
+static inline real lane_sum(vec a)
+{
+    real lanes[sizeof(vec) / sizeof(real)], sum = 0;
+    v_store(lanes, a);
+    for (int i = 0; i < VLEN; i++)
+        sum += lanes[i];
+    return sum;
+}
+
+static inline real lane_max(vec a)
+{
+    real lanes[sizeof(vec) / sizeof(real)];
+    v_store(lanes, a);
+    for (int i = 1; i < VLEN; i++)
+        if (lanes[i] > lanes[0]) lanes[0] = lanes[i];
+    return lanes[0];
+}
 
 /* Rows are short: a call of memcpy costs more than its work. */
 static inline void copy_row(real *to, const real *from, ptrdiff_t count)

@@ -19,8 +19,7 @@
  * TANH_ONE on tanh rounds to 1. */
 #define LOG2_E ((real)1.4426950408889634074)
 #if defined(FASTRNN_DOUBLE)
-#define ROUND_SHIFT 6755399441055744.0 /* 1.5 * 2^52: adding it leaves round(x) in the low bits */
-#define EXPONENT_BIAS 1023
+#define ROUND_SHIFT 6755399441056767.0 /* 1.5 * 2^52 + 1023: adding it leaves the biased exponent in the low bits */
 #define MANTISSA_BITS 52
 #define EXP_LOW (-709.2)
 #define LN2_HIGH 6.93147180369123816490e-1
@@ -30,8 +29,7 @@ static const real EXP_P[] = {0.5, 0.16666666666666670991, 0.04166666666666666975
     2.7557273643110295328e-7, 2.5105217004720745164e-8, 2.0914686968086877233e-9};
 #define TANH_ONE 19.1
 #else
-#define ROUND_SHIFT 12582912.0f /* 1.5 * 2^23 */
-#define EXPONENT_BIAS 127
+#define ROUND_SHIFT 12583039.0f /* 1.5 * 2^23 + 127 */
 #define MANTISSA_BITS 23
 #define EXP_LOW (-88.0f)
 #define LN2_HIGH 0.693359375f
@@ -59,8 +57,7 @@ ALWAYS_INLINE vec v_exp_parts(vec x, vec *power)
     vec shifted = v_fma(x, v_set(LOG2_E), v_set(ROUND_SHIFT));
     vec n = shifted - ROUND_SHIFT;
     vec r = v_fma(n, v_set(-LN2_LOW), v_fma(n, v_set(-LN2_HIGH), x));
-    vbits exponent = v_bits(shifted) - (v_bits(v_set(ROUND_SHIFT)) - EXPONENT_BIAS);
-    *power = v_real(exponent << MANTISSA_BITS);
+    *power = v_real(v_bits(shifted) << MANTISSA_BITS);
     return v_fma(r * r, v_poly(r, EXP_P, COUNT_OF(EXP_P)), r);
 }
 

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from numpy import bool_, int64
+from numpy import bool_, float64, int64
 from numpy.typing import NDArray
 
 _Array = NDArray[Any]
@@ -54,6 +54,66 @@ def backward(
     dc0: _Array | None,
     watched: _Array | None,
 ) -> None: ...
+class Matrix:
+    def __init__(self, K: int, J: int) -> None: ...
+    def set(self, weight: _Array, bias: _Array | None) -> None: ...
+
+def dense_forward(w: Matrix, x: _Array, y: _Array) -> None: ...
+def dense_backward(
+    w: Matrix, x: _Array, dy: _Array, dx: _Array, d_weight: _Array, d_bias: _Array | None
+) -> None: ...
+def dense_cross_entropy(
+    w: Matrix,
+    h: _Array,
+    rows: NDArray[int64],
+    targets: NDArray[int64],
+    scale: NDArray[float64],
+    losses: NDArray[float64],
+    dh: _Array | None,
+    d_weight: _Array | None,
+    d_bias: _Array | None,
+) -> None: ...
+def softmax_cross_entropy(
+    z: _Array, rows: NDArray[int64], targets: NDArray[int64], scale: NDArray[float64], losses: NDArray[float64]
+) -> None: ...
+def add_rows(ids: NDArray[int64], dy: _Array, d_table: _Array) -> None: ...
+def sgd(
+    p: _Array,
+    g: _Array,
+    momentum_buffer: _Array | None,
+    lr: float,
+    weight_decay: float,
+    keep: float,
+    gain: float,
+    ahead: float,
+) -> None: ...
+def rmsprop(
+    p: _Array,
+    g: _Array,
+    square_avg: _Array,
+    grad_avg: _Array | None,
+    momentum_buffer: _Array | None,
+    lr: float,
+    weight_decay: float,
+    alpha: float,
+    eps: float,
+    momentum: float,
+) -> None: ...
+def adagrad(p: _Array, g: _Array, sum_: _Array, lr: float, weight_decay: float, eps: float) -> None: ...
+def adam(
+    p: _Array,
+    g: _Array,
+    exp_avg: _Array,
+    exp_avg_sq: _Array,
+    step_size: float,
+    beta1: float,
+    beta2: float,
+    correction: float,
+    eps: float,
+    weight_decay: float,
+    shrink: float,
+) -> None: ...
+def sum_of_squares(array: _Array) -> float: ...
 def fill_padding(plan: Plan, y: _Array, hold: bool, reverse: bool) -> None: ...
 def gather_held(plan: Plan, dy: _Array, reverse: bool) -> None: ...
 def apply_dropout(source: _Array, out: _Array, seed: int, count: int, layer: int, p: float) -> None: ...

@@ -9,7 +9,7 @@ cdef enum:
 cdef struct Backward:
     # one call: its shape, its arrays and its workspace
     Py_ssize_t T, N, I, H
-    Py_ssize_t block                # rows of a block, a whole number of steps
+    Block block                     # its rows: those of a whole number of steps
     Py_ssize_t state_row, input_row # H and I, rounded up to vectors
     bint reverse
     Rows x, h_kept, c_kept, gates_kept, dy, dx, watched
@@ -21,8 +21,6 @@ cdef struct Backward:
     int32_t* last                   # [N]
     Py_ssize_t* t_of                # [block]
     Py_ssize_t* n_of                # [block]
-    real* dz                        # [panel][block][width * VLEN]: gradients of the pre-activations
-    const_row* dz_rows              # [block] -> panel 0
     const_row* dz_state             # [block] -> the vectors that the state feeds
     const_row* dz_input             # [block] -> the vectors that the input feeds
     real* dh                        # [N, state_row]: carried from the later step
@@ -33,34 +31,25 @@ cdef struct Backward:
     const_row* h_prev               # [block] -> [H]
     const_row* reset_h              # [block] -> [H]
     const_row* x_rows               # [block] -> [I]
-    real* zeros                     # [max(H, I), rounded up]
-    const_row* zero_rows            # [block]
-    real* transposed                # [tile][block][TILE_ROWS]: x or h, ready to be multiplied by dz
-    const_row* transposed_rows      # [max(H, I)]
     Panels input, state, candidate  # gradients of the weights, [panel][K][vectors * VLEN]
-    real* bias                      # [panel][width * VLEN]
-    real** gradient_rows            # [max(H, I)]
     real* dx_copy                   # [block, input_row]
     real** dx_rows                  # [block]
     real* d_rows                    # OUT [I, G*H] gradient of weight_ih where the input is ids
 
 
-cdef inline Py_ssize_t spread(Py_ssize_t count) noexcept nogil:
-    """Round `count` numbers up to an odd number of cache lines: arrays so far apart share no cache sets."""
-    cdef Py_ssize_t line = 64 // <Py_ssize_t>sizeof(real)
-    return (ceil_div(count, line) | 1) * line
+cdef inline Py_ssize_t widest_row(const Backward* b) noexcept nogil:
+    return max(b.H, 0 if b.ids != NULL else b.I)
 
 
 cdef void place_backward(Backward* b, Weights w, bint need_dx, char** space) noexcept nogil:
     """Lay the workspace out; from NULL it is only measured."""
     cdef Layout* a = &w.layout
-    cdef Py_ssize_t N = b.N, M = b.block, widest = max(b.H, 0 if b.ids != NULL else b.I)
+    cdef Py_ssize_t N = b.N, M = b.block.rows
+    place_block(&b.block, a, widest_row(b), space)
     b.previous = <int32_t*>carve(space, b.T * N * sizeof(int32_t))
     b.last = <int32_t*>carve(space, N * sizeof(int32_t))
     b.t_of = <Py_ssize_t*>carve(space, M * sizeof(Py_ssize_t))
     b.n_of = <Py_ssize_t*>carve(space, M * sizeof(Py_ssize_t))
-    b.dz = <real*>carve(space, a.count * M * a.width * VLEN * sizeof(real))
-    b.dz_rows = <const_row*>carve(space, M * sizeof(real*))
     b.dz_state = <const_row*>carve(space, M * sizeof(real*))
     b.dz_input = <const_row*>carve(space, M * sizeof(real*))
     b.dh = <real*>carve(space, N * b.state_row * sizeof(real))
@@ -71,33 +60,22 @@ cdef void place_backward(Backward* b, Weights w, bint need_dx, char** space) noe
     b.h_prev = <const_row*>carve(space, M * sizeof(real*))
     b.reset_h = <const_row*>carve(space, M * sizeof(real*))
     b.x_rows = <const_row*>carve(space, M * sizeof(real*))
-    b.zeros = <real*>carve(space, (widest + 4 * VLEN) * sizeof(real))
-    b.zero_rows = <const_row*>carve(space, M * sizeof(real*))
-    b.transposed = <real*>carve(space, ceil_div(widest, TILE_ROWS) * spread(M * TILE_ROWS) * sizeof(real))
-    b.transposed_rows = <const_row*>carve(space, widest * sizeof(real*))
     b.state = forward_panels(a, &a.state, b.H, space)
     b.candidate = forward_panels(a, &a.candidate, b.H, space)
-    b.bias = <real*>carve(space, a.count * a.width * VLEN * sizeof(real))
-    b.gradient_rows = <real**>carve(space, widest * sizeof(real*))
     if b.ids == NULL:
         b.input = forward_panels(a, &a.input, b.I, space)
     b.dx_copy = <real*>carve(space, M * b.input_row * sizeof(real) if need_dx else 0)
     b.dx_rows = <real**>carve(space, M * sizeof(real*) if need_dx else 0)
 
 
-cdef void clear_panels(Panels* b) noexcept nogil:
-    memset(b.data, 0, b.count * b.panel_step * sizeof(real))
-
-
 cdef void start_backward(Backward* b, Weights w, Plan plan, bint need_dx, const real* dh, const real* dc) noexcept nogil:
     """Fill what stays the same through the call; dh, dc IN [N, H] or NULL: gradients of the final state."""
     cdef Layout* a = &w.layout
-    cdef Py_ssize_t m, n, row = a.width * VLEN
+    cdef Py_ssize_t m, n
     list_previous(plan, b.reverse, b.last, b.previous)
     memset(b.dh, 0, b.N * b.state_row * sizeof(real))
     memset(b.dc, 0, b.N * b.state_row * sizeof(real))
-    memset(b.zeros, 0, (max(b.H, 0 if b.ids != NULL else b.I) + 4 * VLEN) * sizeof(real))
-    memset(b.bias, 0, a.count * row * sizeof(real))
+    start_block(&b.block, a, widest_row(b))
     clear_panels(&b.state)
     clear_panels(&b.candidate)
     if b.ids == NULL:
@@ -108,21 +86,11 @@ cdef void start_backward(Backward* b, Weights w, Plan plan, bint need_dx, const 
         if dc != NULL:
             memcpy(b.dc + n * b.state_row, dc + n * b.H, b.H * sizeof(real))
         b.dreset_rows[n] = b.dreset + n * b.state_row
-    for m in range(b.block):
-        b.dz_rows[m] = b.dz + m * row
-        b.dz_state[m] = b.dz_rows[m] + a.state.first * VLEN
-        b.dz_input[m] = b.dz_rows[m] + a.input.first * VLEN
-        b.zero_rows[m] = b.zeros
+    for m in range(b.block.rows):
+        b.dz_state[m] = b.block.dz_rows[m] + a.state.first * VLEN
+        b.dz_input[m] = b.block.dz_rows[m] + a.input.first * VLEN
         if need_dx:
             b.dx_rows[m] = b.dx_copy + m * b.input_row
-
-
-cdef Inner across_panels(const Backward* b, const Layout* a, const Part* part) noexcept nogil:
-    """The inner dimension of a product with dz: a part's run of every panel."""
-    cdef Inner inner
-    inner.runs, inner.run, inner.a_step = a.count, part.vectors * VLEN, 1
-    inner.a_run, inner.b_step = b.block * a.width * VLEN, 0
-    return inner
 
 
 cdef void step_backward(Backward* b, Weights w, Plan plan, Py_ssize_t t, Py_ssize_t first) noexcept nogil:
@@ -133,7 +101,7 @@ cdef void step_backward(Backward* b, Weights w, Plan plan, Py_ssize_t t, Py_ssiz
     cdef int32_t from_
     cdef Inner inner
     cdef Back back
-    back.H, back.activation, back.dz_step = b.H, w.activation, b.block * a.width * VLEN
+    back.H, back.activation, back.dz_step = b.H, w.activation, b.block.rows * a.width * VLEN
     for k in range(count):
         n, m = rows[k], first + k
         b.t_of[m], b.n_of[m] = t, n
@@ -143,12 +111,12 @@ cdef void step_backward(Backward* b, Weights w, Plan plan, Py_ssize_t t, Py_ssiz
         point_back(b, &back, w, t, n, m)
         CELLS[w.cell].backward(&back)
     if a.candidate.vectors:
-        inner = across_panels(b, a, &a.candidate)
-        gemm(count, b.dz_rows + first, &inner, &w.candidate_back, b.zero_rows, 0, b.dreset_rows, TILE_VECTORS * VLEN)
+        inner = across_panels(&b.block, a, &a.candidate)
+        gemm(count, b.block.dz_rows + first, &inner, &w.candidate_back, b.block.zero_rows, 0, b.dreset_rows, TILE_VECTORS * VLEN)
         for k in range(count):
             point_back(b, &back, w, t, rows[k], first + k)
             gru_reset_backward(&back, b.dreset_rows[k])
-    inner = across_panels(b, a, &a.state)
+    inner = across_panels(&b.block, a, &a.state)
     gemm(count, b.dz_state + first, &inner, &w.state_back, <const_row*>b.dh_rows, TILE_VECTORS * VLEN,
          b.dh_rows, TILE_VECTORS * VLEN)
     for k in range(count):
@@ -161,8 +129,8 @@ cdef void step_backward(Backward* b, Weights w, Plan plan, Py_ssize_t t, Py_ssiz
 cdef void point_back(Backward* b, Back* back, Weights w, Py_ssize_t t, Py_ssize_t n, Py_ssize_t m) noexcept nogil:
     """Point the gates at row n of step t, which is row m of the block."""
     cdef int32_t from_ = b.previous[t * b.N + n]
-    cdef const real* h_prev = b.zeros
-    cdef const real* c_prev = b.zeros
+    cdef const real* h_prev = b.block.zeros
+    cdef const real* c_prev = b.block.zeros
     if from_ >= 0:
         h_prev, c_prev = row_at(&b.h_kept, from_, n), row_at(&b.c_kept, from_, n)
     elif from_ == INITIAL:
@@ -178,47 +146,7 @@ cdef void point_back(Backward* b, Back* back, Weights w, Py_ssize_t t, Py_ssize_
     back.dh, back.dc = b.dh + n * b.state_row, b.dc + n * b.state_row
     back.dy = NULL if b.dy.data == NULL else row_at(&b.dy, t, n)
     back.watched = NULL if b.watched.data == NULL else row_at(&b.watched, t, n)
-    back.dz = <real*>b.dz_rows[m]
-
-
-cdef void add_weights(Backward* b, const Layout* a, const Part* part, const_row* rows, Py_ssize_t M, Py_ssize_t K,
-                      Panels* gradient) noexcept nogil:
-    """gradient += rowsᵀ dz over the M rows of a block; rows IN [M] -> [K]."""
-    cdef Py_ssize_t i, m, tile_step = spread(M * TILE_ROWS)
-    cdef real* to
-    cdef Panels dz
-    cdef Inner inner
-    for m in range(M):
-        if m + AHEAD < M:
-            prefetch_row(rows[m + AHEAD], K)
-        to = b.transposed + m * TILE_ROWS
-        for i from 0 <= i <= K - TILE_ROWS by TILE_ROWS:
-            memcpy(to, rows[m] + i, TILE_ROWS * sizeof(real))
-            to += tile_step
-        i = K - K % TILE_ROWS
-        if i < K:
-            copy_row(to, rows[m] + i, K - i)
-    for i in range(K):
-        b.transposed_rows[i] = b.transposed + (i // TILE_ROWS) * tile_step + i % TILE_ROWS
-        b.gradient_rows[i] = gradient.data + i * gradient.row_step
-    dz.data = b.dz + part.first * VLEN
-    dz.panel_step, dz.row_step = b.block * a.width * VLEN, a.width * VLEN
-    dz.count, dz.vectors, dz.last = gradient.count, gradient.vectors, gradient.last
-    inner.runs, inner.run, inner.a_step, inner.a_run, inner.b_step = 1, M, TILE_ROWS, 0, 0
-    gemm(K, b.transposed_rows, &inner, &dz, <const_row*>b.gradient_rows, gradient.panel_step,
-         b.gradient_rows, gradient.panel_step)
-
-
-cdef void add_bias(Backward* b, const Layout* a, Py_ssize_t M) noexcept nogil:
-    cdef Py_ssize_t m, v, row = a.width * VLEN
-    cdef int p
-    cdef vec total
-    for p in range(a.count):
-        for v in range(a.width):
-            total = v_load(b.bias + p * row + v * VLEN)
-            for m in range(M):
-                total = total + v_load(b.dz + (p * b.block + m) * row + v * VLEN)
-            v_store(b.bias + p * row + v * VLEN, total)
+    back.dz = <real*>b.block.dz_rows[m]
 
 
 cdef void scatter_rows(Backward* b, Weights w, Py_ssize_t M) noexcept nogil:
@@ -235,15 +163,15 @@ cdef void scatter_rows(Backward* b, Weights w, Py_ssize_t M) noexcept nogil:
                 unit = unit_of(a, p, v)
                 n = lanes(a.H, unit)
                 to = row + a.order[v] * a.H + unit
-                v_store_n(to, v_load_n(to, n) + v_load(b.dz + (p * b.block + m) * a.width * VLEN + v * VLEN), n)
+                v_store_n(to, v_load_n(to, n) + v_load(b.block.dz + (p * b.block.rows + m) * a.width * VLEN + v * VLEN), n)
 
 
 cdef void send_input(Backward* b, Weights w, Py_ssize_t M) noexcept nogil:
     """dx = dz Wᵀ for the M rows of a block."""
     cdef Py_ssize_t m, i
     cdef real* to
-    cdef Inner inner = across_panels(b, &w.layout, &w.layout.input)
-    gemm(M, b.dz_input, &inner, &w.input_back, b.zero_rows, 0, b.dx_rows, TILE_VECTORS * VLEN)
+    cdef Inner inner = across_panels(&b.block, &w.layout, &w.layout.input)
+    gemm(M, b.dz_input, &inner, &w.input_back, b.block.zero_rows, 0, b.dx_rows, TILE_VECTORS * VLEN)
     for m in range(M):
         to = row_at(&b.dx, b.t_of[m], b.n_of[m])
         if b.add:
@@ -256,22 +184,22 @@ cdef void send_input(Backward* b, Weights w, Py_ssize_t M) noexcept nogil:
 cdef void end_block(Backward* b, Weights w, Py_ssize_t M) noexcept nogil:
     cdef Layout* a = &w.layout
     cdef Py_ssize_t m
-    add_weights(b, a, &a.state, b.h_prev, M, b.H, &b.state)
+    add_weights(&b.block, a, &a.state, b.h_prev, M, b.H, &b.state)
     if a.candidate.vectors:
-        add_weights(b, a, &a.candidate, b.reset_h, M, b.H, &b.candidate)
-    add_bias(b, a, M)
+        add_weights(&b.block, a, &a.candidate, b.reset_h, M, b.H, &b.candidate)
+    add_bias(&b.block, a, M)
     if b.ids != NULL:
         scatter_rows(b, w, M)
         return
     for m in range(M):
         b.x_rows[m] = row_at(&b.x, b.t_of[m], b.n_of[m])
-    add_weights(b, a, &a.input, b.x_rows, M, b.I, &b.input)
+    add_weights(&b.block, a, &a.input, b.x_rows, M, b.I, &b.input)
     if b.dx.data != NULL:
         send_input(b, w, M)
 
 
 cdef void run_backward(Backward* b, Weights w, Plan plan) noexcept nogil:
-    cdef Py_ssize_t s, t, M = 0, steps = 0, block_steps = b.block // max(b.N, 1)
+    cdef Py_ssize_t s, t, M = 0, steps = 0, block_steps = b.block.rows // max(b.N, 1)
     for s in range(b.T - 1, -1, -1):
         t = time_of(s, b.T, b.reverse)
         step_backward(b, w, plan, t, M)
@@ -280,35 +208,6 @@ cdef void run_backward(Backward* b, Weights w, Plan plan) noexcept nogil:
         if steps == block_steps or s == 0:
             end_block(b, w, M)
             M = steps = 0
-
-
-cdef void give_weights(const Layout* a, const Part* part, const Panels* b, Py_ssize_t K, real* weights) noexcept nogil:
-    """weights OUT [K, G*H]: the twin of pack_forward."""
-    cdef Py_ssize_t k, unit
-    cdef int p, v
-    for p in range(b.count):
-        for k in range(K):
-            for v in range(panel_vectors(b, p)):
-                unit = unit_of(a, p, part.first + v)
-                v_store_n(weights + k * a.gates * a.H + a.order[part.first + v] * a.H + unit,
-                          v_load(b.data + p * b.panel_step + k * b.row_step + v * VLEN), lanes(a.H, unit))
-
-
-cdef void give_bias(const Layout* a, bint apart, const real* bias, real* d_ih, real* d_hh) noexcept nogil:
-    """d_ih, d_hh OUT [G*H], alike but for the GRU's candidate (`apart`): n has b_ih, s has b_hh."""
-    cdef Py_ssize_t unit
-    cdef int p, v, n
-    cdef vec d
-    for p in range(a.count):
-        for v in range(a.last if a.units > 1 and p == a.count - 1 else a.width):
-            unit = unit_of(a, p, v)
-            n = lanes(a.H, unit)
-            unit += a.order[v] * a.H
-            d = v_load(bias + (p * a.width + v) * VLEN)
-            if not (apart and v == 3):
-                v_store_n(d_ih + unit, d, n)
-            if not (apart and v == 0):
-                v_store_n(d_hh + unit, d, n)
 
 
 def backward(Weights w, Kept kept, dy, dh, dc, dx, bint add, d_ih, d_hh, db_ih, db_hh, dh0, dc0, watched):
@@ -326,7 +225,8 @@ def backward(Weights w, Kept kept, dy, dh, dc, dx, bint add, d_ih, d_hh, db_ih, 
     cdef bint need_dx = dx is not None, biased = db_ih is not None
     cdef cnp.ndarray x = kept.x
     cdef real* weights_ih = data_of(checked(d_ih, "d_ih"))
-    cdef real* weights_hh = data_of(checked(d_hh, "d_hh"))
+    cdef Lie lie_ih = by_input(weights_ih, &w.layout)
+    cdef Lie lie_hh = by_input(data_of(checked(d_hh, "d_hh")), &w.layout)
     cdef real* bias_ih = optional(db_ih, "db_ih")
     cdef real* bias_hh = optional(db_hh, "db_hh")
     cdef real* dh_out = data_of(checked(dh0, "dh0"))
@@ -336,7 +236,7 @@ def backward(Weights w, Kept kept, dy, dh, dc, dx, bint add, d_ih, d_hh, db_ih, 
     memset(&b, 0, sizeof(Backward))
     b.T, b.N, b.I, b.H, b.reverse, b.add = plan.T, plan.N, w.I, w.H, kept.reverse, add
     b.state_row, b.input_row = round_up(w.H, VLEN), round_up(w.I, VLEN)
-    b.block = min(max(BLOCK_ROWS // max(b.N, 1), 1), max(b.T, 1)) * b.N
+    b.block.rows = min(max(BLOCK_ROWS // max(b.N, 1), 1), max(b.T, 1)) * b.N
     b.h0 = optional(kept.h0, "h0")
     b.c0 = optional(kept.c0, "c0")
     b.h_kept = rows_of(kept.h)
@@ -365,12 +265,12 @@ def backward(Weights w, Kept kept, dy, dh, dc, dx, bint add, d_ih, d_hh, db_ih, 
         mode = denormals_flush()
         start_backward(&b, w, plan, need_dx, dh_in, dc_in)
         run_backward(&b, w, plan)
-        give_weights(&w.layout, &w.layout.state, &b.state, b.H, weights_hh)
-        give_weights(&w.layout, &w.layout.candidate, &b.candidate, b.H, weights_hh)
+        give_weights(&w.layout, &w.layout.state, &b.state, b.H, &lie_hh)
+        give_weights(&w.layout, &w.layout.candidate, &b.candidate, b.H, &lie_hh)
         if b.ids == NULL:
-            give_weights(&w.layout, &w.layout.input, &b.input, b.I, weights_ih)
+            give_weights(&w.layout, &w.layout.input, &b.input, b.I, &lie_ih)
         if biased:
-            give_bias(&w.layout, w.cell == GRU, b.bias, bias_ih, bias_hh)
+            give_bias(&w.layout, w.cell == GRU, b.block.bias, bias_ih, bias_hh)
         for n in range(b.N):
             memcpy(dh_out + n * b.H, b.dh + n * b.state_row, b.H * sizeof(real))
             if dc_out != NULL:

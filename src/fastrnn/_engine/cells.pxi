@@ -1,7 +1,7 @@
 # What every cell's file is given.
 #
-# A cell is a pair of twins. `gates_forward` ends a register tile: it turns the pre-activations of `count` rows by one
-# panel's units into new states. `gates_backward` turns the gradient of one row's new state into the gradients of its
+# A cell is a pair of twins. `gates_forward` ends register tiles: it turns the pre-activations of a group of rows and
+# panels into new states, several independent rows after one another at each stage, so that their chains overlap. `gates_backward` turns the gradient of one row's new state into the gradients of its
 # pre-activations. What crosses units (the products) is the same for all cells and stands in forward.pxi and backward.pxi.
 
 cdef struct Step:
@@ -34,7 +34,15 @@ cdef struct Back:
     real* dz               # OUT [panel 0: width * VLEN], the gradients of the pre-activations
     Py_ssize_t dz_step     # from panel to panel behind `dz`
 
-ctypedef void (*gates_forward)(const Step* s, int p, Py_ssize_t m, int count, const real* z) noexcept nogil
+cdef struct Group:
+    # finished tiles: rows row, row + 1, ... of panels panel, panel + 1, ..., panel by panel behind one another
+    int panel, panels, rows
+    Py_ssize_t row
+
+cdef enum:
+    TILE_STEP = 4  # vectors from one row of a group to the next
+
+ctypedef void (*gates_forward)(const Step* s, const Group* g, real* z) noexcept nogil
 ctypedef void (*gates_backward)(const Back* s) noexcept nogil
 
 cdef struct Cell:

@@ -32,6 +32,9 @@ cdef extern from "vmath.h" nogil:
 cdef extern from "gemm.h" nogil:
     int TILE_ROWS
     int TILE_VECTORS
+    int tile_rows(int vectors)
+    ctypedef struct PanelSteps:
+        Py_ssize_t b, init, out
     ctypedef struct Inner:
         Py_ssize_t runs, run, a_step, a_run, b_step
     ctypedef struct Panels:
@@ -42,6 +45,8 @@ cdef extern from "gemm.h" nogil:
     int panel_vectors(const Panels* b, int p)
     void tile(int rows, int vectors, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
               const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset)
+    void tile_pair(int vectors, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
+                   const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset, PanelSteps step)
     void gemm(Py_ssize_t rows, const_row* a, const Inner* inner, const Panels* b, const_row* init,
               Py_ssize_t init_panel, real** out, Py_ssize_t out_panel)
 

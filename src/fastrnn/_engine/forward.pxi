@@ -1,6 +1,10 @@
 # The forward pass of one layer and direction over a whole sequence: time in chunks, whose input projection stays in
 # cache; in each step panel by panel, a register tile of pre-activations at a time, ended by the cell's gates.
 
+cdef enum:
+    GROUP_ROWS = 24  # rows whose tiles are finished before their gates: a multiple of every TILE_ROWS
+
+
 cdef class Kept:
     """What the backward pass needs of one layer and direction."""
     cdef readonly cnp.ndarray h         # [T, N, H] rows anywhere
@@ -24,8 +28,8 @@ cdef struct Forward:
     const_row* x_rows               # [chunk * N] -> [I]
     const_row* bias_rows            # [chunk * N] -> the bias, every row the same
     real* x_copy                    # [chunk * N, I] where the rows of x lie apart
-    real* stack                     # [TILE_ROWS][4 * VLEN]: a tile on its way to the gates
-    real** stack_rows               # [TILE_ROWS]
+    real* stack                     # [GROUP_ROWS][TILE_STEP * VLEN]: tiles on their way to the gates
+    real** stack_rows               # [GROUP_ROWS]
     const_row* h_now                # [N] -> [H], each row's state
     const_row* c_now                # [N] -> [H]
     int32_t* last                   # [N]: the row's latest real step
@@ -45,8 +49,8 @@ cdef void place_forward(Forward* f, Weights w, char** space) noexcept nogil:
     f.x_rows = <const_row*>carve(space, M * sizeof(real*))
     f.bias_rows = <const_row*>carve(space, M * sizeof(real*))
     f.x_copy = <real*>carve(space, M * f.I * sizeof(real) if f.ids == NULL else 0)
-    f.stack = <real*>carve(space, TILE_ROWS * 4 * VLEN * sizeof(real))
-    f.stack_rows = <real**>carve(space, TILE_ROWS * sizeof(real*))
+    f.stack = <real*>carve(space, GROUP_ROWS * TILE_STEP * VLEN * sizeof(real))
+    f.stack_rows = <real**>carve(space, GROUP_ROWS * sizeof(real*))
     f.h_now = <const_row*>carve(space, N * sizeof(real*))
     f.c_now = <const_row*>carve(space, N * sizeof(real*))
     f.last = <int32_t*>carve(space, N * sizeof(int32_t))
@@ -83,8 +87,8 @@ cdef void start_forward(Forward* f, Weights w, const real* h0, const real* c0) n
         if w.cell == GRU:  # s = U_n h' + b_hn takes no input
             for p in range(a.count):
                 v_store(f.z_rows[m] + p * M * row + 3 * VLEN, v_load(w.bias + p * row + 3 * VLEN))
-    for m in range(TILE_ROWS):
-        f.stack_rows[m] = f.stack + m * 4 * VLEN
+    for m in range(GROUP_ROWS):
+        f.stack_rows[m] = f.stack + m * TILE_STEP * VLEN
     for n in range(f.N):
         f.h_now[n] = f.c_now[n] = f.zeros
         if h0 != NULL:
@@ -189,23 +193,49 @@ cdef void advance_step(Forward* f, Py_ssize_t s) noexcept nogil:
             step.h[n] = pair + n * H
 
 
-cdef void sweep(Forward* f, Weights w, const Part* part, const Panels* b, const_row* h, const_row* z_rows, int count,
-                bint started, gates_forward gates) noexcept nogil:
-    """Add the product of the rows h with a part's weights to z, tile by tile, and end each tile by the gates.
+cdef void sweep(Forward* f, Weights w, const Part* part, const Panels* b, const_row* h, int count, bint started,
+                gates_forward gates) noexcept nogil:
+    """Add the product of the rows h with a part's weights to the input's share, and end the tiles by the gates.
 
-    Rows without a state skip the product."""
+    Rows without a state skip the product. Few rows take several panels to a group, many rows several groups to a panel.
+    """
     cdef Layout* a = &w.layout
     cdef Inner inner = run_of(f.H if started else 0)
-    cdef int p, m, r, rows
+    cdef Group group
+    cdef int p, m, row, most_panels = max(GROUP_ROWS // max(count, 1), 1)
     inner.b_step = b.row_step
-    for p in range(a.count):
-        for m from 0 <= m < count by TILE_ROWS:
-            rows = min(TILE_ROWS, count - m)
-            for r in range(rows):
-                prefetch_row(f.step.y[m + r] + p * a.units * VLEN, a.units * VLEN)
-            tile(rows, panel_vectors(b, p), h + m, 0, b.data + p * b.panel_step, &inner,
-                 z_rows + m, p * f.step.input_step + part.first * VLEN, f.stack_rows, part.first * VLEN)
-            gates(&f.step, p, m, rows, f.stack)
+    for p from 0 <= p < a.count by most_panels:
+        group.panel, group.panels = p, min(most_panels, a.count - p)
+        for row from 0 <= row < count by GROUP_ROWS:
+            group.row, group.rows = row, min(GROUP_ROWS, count - row)
+            for m in range(row, row + group.rows):
+                prefetch_row(f.step.y[m] + p * a.units * VLEN, group.panels * a.units * VLEN)
+            multiply(f, part, b, &inner, h + row, &group)
+            gates(&f.step, &group, f.stack)
+
+
+cdef void multiply(Forward* f, const Part* part, const Panels* b, const Inner* inner, const_row* h,
+                   const Group* group) noexcept nogil:
+    """The tiles of a group, into the stack; h IN [group.rows] -> [H]"""
+    cdef int p, m, vectors, most, q = 0, offset = part.first * VLEN
+    cdef const_row* inputs = f.step.inputs + group.row
+    cdef real** out
+    cdef PanelSteps step
+    step.b, step.init, step.out = b.panel_step, f.step.input_step, TILE_STEP * VLEN
+    while q < group.panels:
+        p = group.panel + q
+        vectors = panel_vectors(b, p)
+        out = f.stack_rows + q * group.rows
+        if group.rows == 1 and q + 1 < group.panels and panel_vectors(b, p + 1) == vectors:
+            tile_pair(vectors, h, 0, b.data + p * b.panel_step, inner, inputs, p * f.step.input_step + offset,
+                      out, offset, step)
+            q += 2
+            continue
+        most = tile_rows(vectors)
+        for m from 0 <= m < group.rows by most:
+            tile(min(most, group.rows - m), vectors, h + m, 0, b.data + p * b.panel_step, inner,
+                 inputs + m, p * f.step.input_step + offset, out + m, offset)
+        q += 1
 
 
 cdef void run_forward(Forward* f, Weights w, Plan plan) noexcept nogil:
@@ -226,11 +256,11 @@ cdef void run_forward(Forward* f, Weights w, Plan plan) noexcept nogil:
                 started = begin_step(f, plan, t)
             f.step.inputs = <const_row*>f.z_rows + m
             if a.candidate.vectors:
-                sweep(f, w, &a.state, &w.state, f.step.h_prev, f.step.inputs, count, started, gru_reset_forward)
-                sweep(f, w, &a.candidate, &w.candidate, f.reset_rows, f.step.inputs, count, started,
+                sweep(f, w, &a.state, &w.state, f.step.h_prev, count, started, gru_reset_forward)
+                sweep(f, w, &a.candidate, &w.candidate, f.reset_rows, count, started,
                       CELLS[w.cell].forward)
             else:
-                sweep(f, w, &a.state, &w.state, f.step.h_prev, f.step.inputs, count, started, CELLS[w.cell].forward)
+                sweep(f, w, &a.state, &w.state, f.step.h_prev, count, started, CELLS[w.cell].forward)
             m += count
     if f.T > 0 and plan.full and plan.resets == NULL:
         for m in range(f.N):

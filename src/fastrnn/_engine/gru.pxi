@@ -1,26 +1,40 @@
 # r, z = sigmoid(W x + U h' + b);  n = tanh(W x + b_in + r (U h' + b_hn));  h = (1 - z) n + z h'
 # (Cho et al. 2014, reset after the product as torch.nn.GRU). Panels hold n r z s, s = U_n h' + b_hn.
 
-cdef void gru_forward(const Step* s, int p, Py_ssize_t first, int count, const real* z) noexcept nogil:
-    cdef Py_ssize_t m, j = p * VLEN, H = s.H
-    cdef int r, lane_count = lanes(H, j)
+cdef void gru_forward(const Step* s, const Group* group, real* z) noexcept nogil:
+    cdef Py_ssize_t m, j, H = s.H
+    cdef int q, r, n
     cdef vec reset, update, candidate, product, h
+    cdef real* row = z
     cdef real* kept
-    for r in range(count):
-        m = first + r
-        reset = v_sigmoid(v_load(z + (4 * r + 1) * VLEN))
-        update = v_sigmoid(v_load(z + (4 * r + 2) * VLEN))
-        product = v_load(z + (4 * r + 3) * VLEN)
-        candidate = v_tanh(v_fma(reset, product, v_load(s.inputs[m] + p * s.input_step)))
-        h = v_fma(update, v_load_n(s.h_prev[m] + j, lane_count) - candidate, candidate)
-        v_store_n(s.h[m] + j, h, lane_count)
-        v_store_n(s.y[m] + j, h, lane_count)
-        if s.gates != NULL:
-            kept = s.gates[m] + j
-            v_store_n(kept, reset, lane_count)
-            v_store_n(kept + H, update, lane_count)
-            v_store_n(kept + 2 * H, candidate, lane_count)
-            v_store_n(kept + 3 * H, product, lane_count)
+    for q in range(group.panels):
+        j = (group.panel + q) * VLEN
+        n = lanes(H, j)
+        for r in range(group.rows):
+            m = group.row + r
+            reset = v_sigmoid(v_load(row + VLEN))
+            update = v_sigmoid(v_load(row + 2 * VLEN))
+            product = v_load(row + 3 * VLEN)
+            v_store(row, v_fma(reset, product, v_load(s.inputs[m] + (group.panel + q) * s.input_step)))
+            v_store(row + 2 * VLEN, update)
+            if s.gates != NULL:
+                kept = s.gates[m] + j
+                v_store_n(kept, reset, n)
+                v_store_n(kept + H, update, n)
+                v_store_n(kept + 3 * H, product, n)
+            row += TILE_STEP * VLEN
+    for q in range(group.panels):
+        j = (group.panel + q) * VLEN
+        n = lanes(H, j)
+        for r in range(group.rows):
+            m = group.row + r
+            candidate = v_tanh(v_load(z))
+            h = v_fma(v_load(z + 2 * VLEN), v_load_n(s.h_prev[m] + j, n) - candidate, candidate)
+            v_store_n(s.h[m] + j, h, n)
+            v_store_n(s.y[m] + j, h, n)
+            if s.gates != NULL:
+                v_store_n(s.gates[m] + 2 * H + j, candidate, n)
+            z += TILE_STEP * VLEN
 
 
 cdef void gru_backward(const Back* s) noexcept nogil:

@@ -2,36 +2,44 @@
 # (Cho et al. 2014, reset before the product: ONNX's default). Panels hold n r z; n's product waits for every r, so each
 # direction takes two sweeps: reset and update, then the candidate. Kept: r, z, n and r h'.
 
-cdef void gru_reset_forward(const Step* s, int p, Py_ssize_t first, int count, const real* z) noexcept nogil:
+cdef void gru_reset_forward(const Step* s, const Group* group, real* z) noexcept nogil:
     """r and z; leaves r h' for the candidate's product, and z where h will stand."""
-    cdef Py_ssize_t m, j = p * VLEN, H = s.H
-    cdef int r, n = lanes(H, j)
+    cdef Py_ssize_t m, j, H = s.H
+    cdef int q, r, n
     cdef vec reset, update, reset_h
-    for r in range(count):
-        m = first + r
-        reset = v_sigmoid(v_load(z + (4 * r + 1) * VLEN))
-        update = v_sigmoid(v_load(z + (4 * r + 2) * VLEN))
-        reset_h = reset * v_load_n(s.h_prev[m] + j, n)
-        v_store_n(s.reset_h + m * H + j, reset_h, n)
-        v_store_n(s.h[m] + j, update, n)
-        if s.gates != NULL:
-            v_store_n(s.gates[m] + j, reset, n)
-            v_store_n(s.gates[m] + H + j, update, n)
-            v_store_n(s.gates[m] + 3 * H + j, reset_h, n)
+    for q in range(group.panels):
+        j = (group.panel + q) * VLEN
+        n = lanes(H, j)
+        for r in range(group.rows):
+            m = group.row + r
+            reset = v_sigmoid(v_load(z + VLEN))
+            update = v_sigmoid(v_load(z + 2 * VLEN))
+            reset_h = reset * v_load_n(s.h_prev[m] + j, n)
+            v_store_n(s.reset_h + m * H + j, reset_h, n)
+            v_store_n(s.h[m] + j, update, n)
+            if s.gates != NULL:
+                v_store_n(s.gates[m] + j, reset, n)
+                v_store_n(s.gates[m] + H + j, update, n)
+                v_store_n(s.gates[m] + 3 * H + j, reset_h, n)
+            z += TILE_STEP * VLEN
 
 
-cdef void gru_candidate_forward(const Step* s, int p, Py_ssize_t first, int count, const real* z) noexcept nogil:
-    cdef Py_ssize_t m, j = p * VLEN, H = s.H
-    cdef int r, n = lanes(H, j)
+cdef void gru_candidate_forward(const Step* s, const Group* group, real* z) noexcept nogil:
+    cdef Py_ssize_t m, j, H = s.H
+    cdef int q, r, n
     cdef vec candidate, h
-    for r in range(count):
-        m = first + r
-        candidate = v_tanh(v_load(z + 4 * r * VLEN))
-        h = v_fma(v_load_n(s.h[m] + j, n), v_load_n(s.h_prev[m] + j, n) - candidate, candidate)
-        v_store_n(s.h[m] + j, h, n)
-        v_store_n(s.y[m] + j, h, n)
-        if s.gates != NULL:
-            v_store_n(s.gates[m] + 2 * H + j, candidate, n)
+    for q in range(group.panels):
+        j = (group.panel + q) * VLEN
+        n = lanes(H, j)
+        for r in range(group.rows):
+            m = group.row + r
+            candidate = v_tanh(v_load(z))
+            h = v_fma(v_load_n(s.h[m] + j, n), v_load_n(s.h_prev[m] + j, n) - candidate, candidate)
+            v_store_n(s.h[m] + j, h, n)
+            v_store_n(s.y[m] + j, h, n)
+            if s.gates != NULL:
+                v_store_n(s.gates[m] + 2 * H + j, candidate, n)
+            z += TILE_STEP * VLEN
 
 
 cdef void gru_before_backward(const Back* s) noexcept nogil:

@@ -1,28 +1,41 @@
 # i, f, o = sigmoid(W x + U h' + b), g = tanh(W x + U h' + b);  c = f c' + i g,  h = o tanh(c)
 # (Hochreiter and Schmidhuber 1997, forget gate of Gers et al. 2000; gate order i f g o of torch.nn.LSTM).
 
-cdef void lstm_forward(const Step* s, int p, Py_ssize_t first, int count, const real* z) noexcept nogil:
-    cdef Py_ssize_t m, j = p * VLEN, H = s.H
-    cdef int r, n = lanes(H, j)
+cdef void lstm_forward(const Step* s, const Group* group, real* z) noexcept nogil:
+    cdef Py_ssize_t m, j, H = s.H
+    cdef int q, r, n
     cdef vec i, f, g, o, c, h
+    cdef real* row = z
     cdef real* kept
-    for r in range(count):
-        m = first + r
-        i = v_sigmoid(v_load(z + (4 * r) * VLEN))
-        f = v_sigmoid(v_load(z + (4 * r + 1) * VLEN))
-        g = v_tanh(v_load(z + (4 * r + 2) * VLEN))
-        o = v_sigmoid(v_load(z + (4 * r + 3) * VLEN))
-        c = v_fma(f, v_load_n(s.c_prev[m] + j, n), i * g)
-        h = o * v_tanh(c)
-        v_store_n(s.c[m] + j, c, n)
-        v_store_n(s.h[m] + j, h, n)
-        v_store_n(s.y[m] + j, h, n)
-        if s.gates != NULL:
-            kept = s.gates[m] + j
-            v_store_n(kept, i, n)
-            v_store_n(kept + H, f, n)
-            v_store_n(kept + 2 * H, g, n)
-            v_store_n(kept + 3 * H, o, n)
+    for q in range(group.panels):
+        j = (group.panel + q) * VLEN
+        n = lanes(H, j)
+        for r in range(group.rows):
+            m = group.row + r
+            i = v_sigmoid(v_load(row))
+            f = v_sigmoid(v_load(row + VLEN))
+            g = v_tanh(v_load(row + 2 * VLEN))
+            o = v_sigmoid(v_load(row + 3 * VLEN))
+            c = v_fma(f, v_load_n(s.c_prev[m] + j, n), i * g)
+            v_store_n(s.c[m] + j, c, n)
+            v_store(row, c)
+            v_store(row + 3 * VLEN, o)
+            if s.gates != NULL:
+                kept = s.gates[m] + j
+                v_store_n(kept, i, n)
+                v_store_n(kept + H, f, n)
+                v_store_n(kept + 2 * H, g, n)
+                v_store_n(kept + 3 * H, o, n)
+            row += TILE_STEP * VLEN
+    for q in range(group.panels):
+        j = (group.panel + q) * VLEN
+        n = lanes(H, j)
+        for r in range(group.rows):
+            m = group.row + r
+            h = v_load(z + 3 * VLEN) * v_tanh(v_load(z))
+            v_store_n(s.h[m] + j, h, n)
+            v_store_n(s.y[m] + j, h, n)
+            z += TILE_STEP * VLEN
 
 
 cdef void lstm_backward(const Back* s) noexcept nogil:

@@ -62,6 +62,26 @@ cdef inline int part_vectors(const Layout* a, const Part* part, int p) noexcept 
     return a.last if a.units > 1 and p == a.count - 1 else part.vectors
 
 
+cdef struct Lie:
+    # weights as they lie: that of gate g's unit u for input k at data[k * k_step + (g * H + u) * unit_step]
+    const real* data
+    Py_ssize_t k_step, unit_step
+
+
+cdef inline Lie by_input(const real* data, const Layout* a) noexcept nogil:
+    """Recurrent layers keep [K, G*H]."""
+    cdef Lie w
+    w.data, w.k_step, w.unit_step = data, a.gates * a.H, 1
+    return w
+
+
+cdef inline Lie by_unit(const real* data, Py_ssize_t K) noexcept nogil:
+    """Dense layers keep [units, K], as an embedding's table they may share."""
+    cdef Lie w
+    w.data, w.k_step, w.unit_step = data, 1, K
+    return w
+
+
 cdef Panels forward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept nogil:
     """Panels of the weights that feed a part, [panel][K][part.vectors * VLEN]."""
     cdef Panels b
@@ -74,19 +94,25 @@ cdef Panels forward_panels(const Layout* a, const Part* part, Py_ssize_t K, char
     return b
 
 
-cdef void pack_forward(const Layout* a, const Part* part, const real* weights, Py_ssize_t K, Panels* b) noexcept nogil:
-    """weights IN [K, G*H] -> b OUT"""
+cdef void pack_forward(const Layout* a, const Part* part, const Lie* w, Py_ssize_t K, Panels* b) noexcept nogil:
+    """w IN [K, G*H] -> b OUT"""
     cdef Py_ssize_t k, unit
-    cdef int p, v, n
-    cdef real* row
+    cdef int p, v, n, lane
+    cdef const real* source
+    cdef real* to
     for p in range(b.count):
         for k in range(K):
-            row = b.data + p * b.panel_step + k * b.row_step
-            for v in range(part.vectors):
+            to = b.data + p * b.panel_step + k * b.row_step
+            for v in range(part_vectors(a, part, p)):
                 unit = unit_of(a, p, part.first + v)
                 n = lanes(a.H, unit)
-                v_store(row + v * VLEN, v_set(0) if n <= 0 else v_load_n(
-                    weights + k * a.gates * a.H + a.order[part.first + v] * a.H + unit, n))
+                source = w.data + k * w.k_step + (a.order[part.first + v] * a.H + unit) * w.unit_step
+                if w.unit_step == 1:
+                    v_store(to, v_load_n(source, n))
+                else:
+                    for lane in range(VLEN):
+                        to[lane] = source[lane * w.unit_step] if lane < n else 0
+                to += VLEN
 
 
 cdef Panels backward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept nogil:
@@ -102,23 +128,28 @@ cdef Panels backward_panels(const Layout* a, const Part* part, Py_ssize_t K, cha
     return b
 
 
-cdef void pack_backward(const Layout* a, const Part* part, const real* weights, Py_ssize_t K, Panels* b) noexcept nogil:
-    """weights IN [K, G*H] -> b OUT: row (p, v, lane) of a panel holds one gate's unit over the panel's columns k."""
-    cdef Py_ssize_t k, unit, u, columns = b.row_step
+cdef void pack_backward(const Layout* a, const Part* part, const Lie* w, Py_ssize_t K, Panels* b) noexcept nogil:
+    """w IN [K, G*H] -> b OUT: row (p, v, lane) of a panel holds one gate's unit over the panel's columns k."""
+    cdef Py_ssize_t k, first, end, unit, columns = b.row_step
     cdef int q, p, v, n, lane
     cdef real* rows
     cdef const real* source
     for q in range(b.count):
+        first, end = q * columns, min((q + 1) * columns, K)
         memset(b.data + q * b.panel_step, 0, b.panel_step * sizeof(real))
         for p in range(a.count):
-            for v in range(part.vectors):
+            for v in range(part_vectors(a, part, p)):
                 unit = unit_of(a, p, part.first + v)
                 n = lanes(a.H, unit)
                 rows = b.data + q * b.panel_step + (p * part.vectors + v) * VLEN * columns
-                source = weights + a.order[part.first + v] * a.H + unit
-                for k in range(q * columns, min((q + 1) * columns, K)):
+                source = w.data + (a.order[part.first + v] * a.H + unit) * w.unit_step
+                if w.k_step == 1:
                     for lane in range(n):
-                        rows[lane * columns + k - q * columns] = source[k * a.gates * a.H + lane]
+                        copy_row(rows + lane * columns, source + lane * w.unit_step + first, end - first)
+                else:
+                    for k in range(first, end):
+                        for lane in range(n):
+                            rows[lane * columns + k - first] = source[k * w.k_step + lane * w.unit_step]
 
 
 cdef inline Inner run_of(Py_ssize_t K) noexcept nogil:
@@ -168,8 +199,9 @@ cdef class Weights:
         self.weight_ih, self.weight_hh = weight_ih, weight_hh
         self.rows = data_of(weight_ih)
         self.has_input = self.has_state_back = self.has_input_back = False
-        pack_forward(a, &a.state, data_of(weight_hh), self.H, &self.state)
-        pack_forward(a, &a.candidate, data_of(weight_hh), self.H, &self.candidate)
+        cdef Lie state = by_input(data_of(weight_hh), a)
+        pack_forward(a, &a.state, &state, self.H, &self.state)
+        pack_forward(a, &a.candidate, &state, self.H, &self.candidate)
         memset(self.bias, 0, a.count * a.width * VLEN * sizeof(real))
         if bias_ih is not None:
             self.set_bias(data_of(checked(bias_ih, "bias_ih")), data_of(checked(bias_hh, "bias_hh")))
@@ -203,7 +235,8 @@ cdef class Weights:
             self.input_memory = take(<size_t>space)
         space = self.input_memory.data
         self.input = forward_panels(&self.layout, &self.layout.input, self.I, &space)
-        pack_forward(&self.layout, &self.layout.input, self.rows, self.I, &self.input)
+        cdef Lie input = by_input(self.rows, &self.layout)
+        pack_forward(&self.layout, &self.layout.input, &input, self.I, &self.input)
         self.has_input = True
 
     cdef need_state_back(self):
@@ -216,8 +249,9 @@ cdef class Weights:
             self.state_back_memory = take(<size_t>space)
         space = self.state_back_memory.data
         self.place_state_back(&space)
-        pack_backward(&self.layout, &self.layout.state, data_of(self.weight_hh), self.H, &self.state_back)
-        pack_backward(&self.layout, &self.layout.candidate, data_of(self.weight_hh), self.H, &self.candidate_back)
+        cdef Lie state = by_input(data_of(self.weight_hh), &self.layout)
+        pack_backward(&self.layout, &self.layout.state, &state, self.H, &self.state_back)
+        pack_backward(&self.layout, &self.layout.candidate, &state, self.H, &self.candidate_back)
         self.has_state_back = True
 
     cdef need_input_back(self):
@@ -230,5 +264,6 @@ cdef class Weights:
             self.input_back_memory = take(<size_t>space)
         space = self.input_back_memory.data
         self.input_back = backward_panels(&self.layout, &self.layout.input, self.I, &space)
-        pack_backward(&self.layout, &self.layout.input, self.rows, self.I, &self.input_back)
+        cdef Lie input = by_input(self.rows, &self.layout)
+        pack_backward(&self.layout, &self.layout.input, &input, self.I, &self.input_back)
         self.has_input_back = True

@@ -20,20 +20,22 @@ cdef inline vec slope(int activation, vec h) noexcept nogil:
     return v_set(1)
 
 
-cdef void rnn_forward(const Step* s, int p, Py_ssize_t first, int count, const real* z) noexcept nogil:
+cdef void rnn_forward(const Step* s, const Group* group, real* z) noexcept nogil:
     cdef Py_ssize_t j, m
-    cdef int r, v, n
+    cdef int q, r, v, n
     cdef vec h
-    for v in range(TILE_VECTORS):
-        j = (p * TILE_VECTORS + v) * VLEN
-        n = lanes(s.H, j)
-        if n <= 0:
-            break
-        for r in range(count):
-            m = first + r
-            h = activate(s.activation, v_load(z + (r * TILE_VECTORS + v) * VLEN))
-            v_store_n(s.h[m] + j, h, n)
-            v_store_n(s.y[m] + j, h, n)
+    for q in range(group.panels):
+        for r in range(group.rows):
+            m = group.row + r
+            for v in range(TILE_VECTORS):
+                j = ((group.panel + q) * TILE_VECTORS + v) * VLEN
+                n = lanes(s.H, j)
+                if n <= 0:
+                    break
+                h = activate(s.activation, v_load(z + v * VLEN))
+                v_store_n(s.h[m] + j, h, n)
+                v_store_n(s.y[m] + j, h, n)
+            z += TILE_STEP * VLEN
 
 
 cdef void rnn_backward(const Back* s) noexcept nogil:

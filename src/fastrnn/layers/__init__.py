@@ -1,5 +1,7 @@
 """Layers: thin Python over the engine."""
 
+from fastrnn.layers.dense import Dense
+from fastrnn.layers.embedding import Embedding
 from fastrnn.layers.recurrent import GRU, LSTM, RNN
 
-__all__ = ["GRU", "LSTM", "RNN"]
+__all__ = ["GRU", "LSTM", "RNN", "Dense", "Embedding"]

@@ -16,21 +16,33 @@ from fastrnn.layers._parameter import as_array
 Array = NDArray[Any]
 
 
+def array_of(value: Any, name: str) -> Array:
+    """Return `value` as an array, without a copy where it is one already."""
+    try:
+        return as_array(value)
+    except (TypeError, ValueError, BufferError) as error:  # a list of rows of unequal length, memory of another device
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name} must be one array, got {type(value).__name__}: {error}") from error
+
+
 def floating(value: Any, name: str, dtype: np.dtype[Any]) -> Array:
     """Return `value` as numbers of `dtype`; a copy only where its own dtype or byte order differs."""
-    array = as_array(value)
+    array = array_of(value, name)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
     return np.asarray(array, dtype)
 
 
-def by_rows(array: Array) -> Array:
-    """Return `array`, copied unless its last axis is contiguous and the others step by whole numbers."""
+def lies_by_rows(array: Array) -> bool:
+    """Return whether the engine can use `array` as it lies: its last axis contiguous, the others by whole numbers."""
     size = array.itemsize
     contiguous = array.shape[-1] <= 1 or array.strides[-1] == size
-    if contiguous and array.flags.aligned and not any(step % size for step in array.strides):
-        return array
-    return np.ascontiguousarray(array)
+    return contiguous and array.flags.aligned and not any(step % size for step in array.strides)
+
+
+def by_rows(array: Array) -> Array:
+    """Return `array`, copied unless the engine can use it as it lies."""
+    return array if lies_by_rows(array) else np.ascontiguousarray(array)
 
 
 def time_major(array: Array, batched: bool, batch_first: bool) -> Array:
@@ -49,7 +61,7 @@ def as_given(array: Array, batched: bool, batch_first: bool) -> Array:
 
 def check_input(x: Any, input_size: int, batch_first: bool, dtype: np.dtype[Any]) -> tuple[Array, bool]:
     """Return x as (T, N, I) numbers or (T, N) ids of int64, and whether it came with a batch axis."""
-    array = as_array(x)
+    array = array_of(x, "x")
     order = "(N, T" if batch_first else "(T, N"
     if array.dtype.kind in "iu":
         if array.ndim == 3:
@@ -85,7 +97,7 @@ def check_active(lengths: Any, mask: Any, T: int, N: int, batched: bool, batch_f
         return flags(mask, "mask", T, N, batched, batch_first)
     if lengths is None:
         return None
-    array = as_array(lengths)
+    array = array_of(lengths, "lengths")
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"lengths must be integers, got dtype {array.dtype}")
     expected = (N,) if batched else ()
@@ -103,7 +115,7 @@ def check_resets(resets: Any, T: int, N: int, batched: bool, batch_first: bool) 
 
 def flags(value: Any, name: str, T: int, N: int, batched: bool, batch_first: bool) -> Array:
     """Return a contiguous copy of booleans, laid out as ids are, as (T, N)."""
-    array = as_array(value)
+    array = array_of(value, name)
     if array.dtype != np.bool_:
         raise TypeError(f"{name} must be booleans, got dtype {array.dtype}")
     expected = ((N, T) if batch_first else (T, N)) if batched else (T,)
@@ -156,10 +168,10 @@ def check_gradient(dy: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Arr
     return by_rows(array)
 
 
-def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: tuple[Any, ...]) -> Array:
-    """Return `out`, an array that the engine may fill, or a new one for None."""
+def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: tuple[Any, ...]) -> None:
+    """Refuse an `out` that cannot hold the output or that shares memory with an input; None asks for a new array."""
     if out is None:
-        return np.empty(shape, dtype)
+        return
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
     if out.dtype != dtype:
@@ -168,11 +180,9 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: tu
         raise ValueError(f"out must have the shape {shape}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out must be writable")
-    if out.size and by_rows(out) is not out:
-        raise ValueError("out must be contiguous along its last axis")
-    if any(isinstance(array, np.ndarray) and np.may_share_memory(out, array) for array in inputs):
+    effort = 10_000  # of looking for a number in common where strides interlace; beyond it the answer is yes
+    if any(array is not None and np.may_share_memory(out, as_array(array), effort) for array in inputs):
         raise ValueError("out must not share memory with an input")
-    return out
 
 
 def check_pad(pad: Any) -> bool:

@@ -31,7 +31,8 @@ class Parameter:
 
     def in_storage(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return an array of `value`'s shape as `stored` lies in memory; a copy only where it lies otherwise."""
-        return np.ascontiguousarray(array.T if self.transposed else array, dtype=self.stored.dtype)
+        lying = np.ascontiguousarray(array.T if self.transposed else array, dtype=self.stored.dtype)
+        return lying if lying.flags.aligned else lying.copy()
 
     def assign(self, array: NDArray[Any]) -> None:
         """Copy new values in."""
@@ -51,11 +52,17 @@ class Parameter:
 
 
 def check_values(
-    parameters: Mapping[str, Parameter], values: Mapping[str, Any], *, some: bool = False, others: bool = False
+    parameters: Mapping[str, Parameter],
+    values: Mapping[str, Any],
+    what: str = "parameters",
+    *,
+    some: bool = False,
+    others: bool = False,
 ) -> dict[str, NDArray[Any]]:
     """Return the arrays of `values` that belong to `parameters`, or list all that is wrong with them in one error.
 
-    `some` lets parameters be missing, `others` lets values be that belong to none.
+    `what` names the values in that error; `some` lets parameters be missing, `others` lets values be that belong to
+    none.
     """
     missing = [] if some else [name for name in parameters if name not in values]
     unexpected = [] if others else [name for name in values if name not in parameters]
@@ -74,7 +81,7 @@ def check_values(
         if names
     ]
     if problems:
-        raise ValueError("parameters do not fit: " + "; ".join(problems))
+        raise ValueError(f"{what} do not fit: " + "; ".join(problems))
     return arrays
 
 
@@ -82,4 +89,6 @@ def as_array(value: Any) -> NDArray[Any]:
     """Return an array of what has `__array__` or DLPack, a tensor that requires gradients included."""
     if hasattr(value, "detach"):
         value = value.detach()
+    if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        return np.from_dlpack(value)
     return np.asarray(value)

@@ -158,7 +158,8 @@ class Recurrent(Layer):
         h0, c0 = self._pair(arguments.check_state(state, self._state_names, (L * D, N, H), batched, self.dtype, "state"))
         shape = arguments.as_given(np.empty((T, N, 0)), batched, self.batch_first).shape[:-1] + (D * H,)
         inputs = (rows, *(state if isinstance(state, (tuple, list)) else [state]))
-        y = engine.pooled(shape) if out is None else arguments.check_out(out, shape, self.dtype, inputs)
+        arguments.check_out(out, shape, self.dtype, inputs)
+        y = out if out is not None and arguments.lies_by_rows(out) else engine.pooled(shape)
         plan = engine.Plan(T, N, active, restarts)
         final = [np.empty((L * D, N, H), self.dtype) for _ in self._state_names]
         h_final, c_final = self._pair(tuple(final))
@@ -180,6 +181,9 @@ class Recurrent(Layer):
             rows = target
             if tape is not None and self.dropout and not last:
                 rows = tape.draw_mask(target, layer)
+        if out is not None and y is not out:
+            out[...] = y
+            y = out
         states = [part if batched else part[:, 0] for part in final]
         return y, tuple(states) if len(states) == 2 else states[0], tape
 

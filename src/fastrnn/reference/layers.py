@@ -140,11 +140,11 @@ class Recurrent(Layer):
             arguments.check_ids(rows, active, self.input_size)
         starts = arguments.check_resets(resets, T, N, batched, self.batch_first)
         initial = self._state(state, N, batched, "state")
-        shape = arguments.as_given(np.empty((T, N, 0)), batched, self.batch_first).shape[:-1]
-        given = state if isinstance(state, tuple) else (state,)
-        y = arguments.check_out(out, (*shape, self._directions * H), self.dtype, (x, *given))
+        shape = arguments.as_given(np.empty((T, N, 0)), batched, self.batch_first).shape[:-1] + (self._directions * H,)
+        given = state if isinstance(state, (tuple, list)) else (state,)
+        arguments.check_out(out, shape, self.dtype, (rows, *given))
 
-        tape = self._new_tape(y.shape, batched, holds, active, T, N)
+        tape = self._new_tape(shape, batched, holds, active, T, N)
         active = np.ones((T, N), bool) if active is None else active
         starts = np.zeros((T, N), bool) if starts is None else starts
         final = tuple(part.copy() for part in initial)
@@ -162,6 +162,7 @@ class Recurrent(Layer):
             rows = np.concatenate(outputs, axis=2)
             if dropout and layer < self.num_layers - 1:
                 rows = tape.draw_mask(rows, layer)
+        y = np.empty(shape, self.dtype) if out is None else out
         y[...] = arguments.as_given(rows, batched, self.batch_first)
         return y, self._shown(final, batched), tape
 
