@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 _Array = NDArray[Any]
 
 class Buffer: ...
-
-class Plan:
-    def __init__(self, T: int, N: int, active: NDArray[bool_] | None, resets: NDArray[bool_] | None) -> None: ...
+class Plan: ...
 
 class Weights:
     def __init__(self, cell: int, activation: int, I: int, H: int) -> None: ...
@@ -23,37 +21,38 @@ class Kept:
     c: _Array | None
     gates: _Array | None
     x: _Array | NDArray[int64]
-    plan: Plan
 
-def forward(
-    w: Weights,
-    plan: Plan,
+def stack_forward(
+    weights: list[Weights],
+    D: int,
     x: _Array | NDArray[int64],
+    active: NDArray[bool_] | None,
+    resets: NDArray[bool_] | None,
     h0: _Array | None,
     c0: _Array | None,
-    reverse: bool,
     y: _Array,
     h_final: _Array,
     c_final: _Array | None,
     keep: bool,
-    y_is_kept: bool,
-) -> Kept | None: ...
-def backward(
-    w: Weights,
-    kept: Kept,
+    hold: bool,
+    dropout: tuple[int, int, float] | None,
+) -> list[Kept] | None: ...
+def stack_backward(
+    weights: list[Weights],
+    D: int,
+    tape: list[Kept],
     dy: _Array | None,
     dh: _Array | None,
     dc: _Array | None,
     dx: _Array | None,
-    add: bool,
-    d_ih: _Array,
-    d_hh: _Array,
-    db_ih: _Array | None,
-    db_hh: _Array | None,
+    gradients: list[list[_Array | None]],
     dh0: _Array,
     dc0: _Array | None,
-    watched: _Array | None,
+    watched: list[_Array] | None,
+    hold: bool,
+    dropout: tuple[int, int, float] | None,
 ) -> None: ...
+
 class Matrix:
     def __init__(self, K: int, J: int) -> None: ...
     def set(self, weight: _Array, bias: _Array | None) -> None: ...
@@ -114,9 +113,7 @@ def adam(
     shrink: float,
 ) -> None: ...
 def sum_of_squares(array: _Array) -> float: ...
-def fill_padding(plan: Plan, y: _Array, hold: bool, reverse: bool) -> None: ...
-def gather_held(plan: Plan, dy: _Array, reverse: bool) -> None: ...
-def apply_dropout(source: _Array, out: _Array, seed: int, count: int, layer: int, p: float) -> None: ...
+def dropped(source: _Array, dropout: tuple[int, int, float], layer: int) -> _Array: ...
 def pooled(shape: Sequence[int]) -> _Array: ...
 def release_memory() -> None: ...
 def elementary(name: str, x: _Array) -> _Array: ...

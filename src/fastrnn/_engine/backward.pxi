@@ -210,60 +210,51 @@ cdef void run_backward(Backward* b, Weights w, Plan plan) noexcept nogil:
             M = steps = 0
 
 
-def backward(Weights w, Kept kept, dy, dh, dc, dx, bint add, d_ih, d_hh, db_ih, db_hh, dh0, dc0, watched):
-    """Run one layer and direction backwards.
+cdef backward_layer(Weights w, Kept kept, Rows dy, const real* dh, const real* dc, Rows dx, bint add, d_ih, d_hh, db_ih,
+                    db_hh, real* dh0, real* dc0, Rows watched):
+    """Run one layer and direction backwards; rows without data are not there.
 
-    dy IN [T, N, H] or None; dh, dc IN [N, H] or None: gradients of the final state; dx OUT [T, N, I] or None, added to
-    where `add`, untouched at padded steps; d_ih OUT [I, G*H], zeros on entry where the input is ids; d_hh OUT [H, G*H];
-    db_ih, db_hh OUT [G*H] or None; dh0, dc0 OUT [N, H]; watched OUT [T, N, H] or None: the gradient of every h.
+    dy IN [T, N, H]; dh, dc IN [N, H] or NULL: gradients of the final state; dx OUT [T, N, I], added to where `add`,
+    untouched at padded steps; d_ih OUT [I, G*H], zeros on entry where the input is ids; d_hh OUT [H, G*H]; db_ih, db_hh
+    OUT [G*H] or None; dh0, dc0 OUT [N, H], dc0 of an LSTM only; watched OUT [T, N, H]: the gradient of every h.
     """
     cdef Backward b
     cdef Plan plan = kept.plan
     cdef char* space = NULL
     cdef Py_ssize_t n
     cdef unsigned int mode
-    cdef bint need_dx = dx is not None, biased = db_ih is not None
+    cdef bint need_dx = dx.data != NULL, biased = db_ih is not None
     cdef cnp.ndarray x = kept.x
     cdef real* weights_ih = data_of(checked(d_ih, "d_ih"))
     cdef Lie lie_ih = by_input(weights_ih, &w.layout)
     cdef Lie lie_hh = by_input(data_of(checked(d_hh, "d_hh")), &w.layout)
     cdef real* bias_ih = optional(db_ih, "db_ih")
     cdef real* bias_hh = optional(db_hh, "db_hh")
-    cdef real* dh_out = data_of(checked(dh0, "dh0"))
-    cdef real* dc_out = optional(dc0, "dc0")
-    cdef const real* dh_in = optional(dh, "dh")
-    cdef const real* dc_in = optional(dc, "dc")
     memset(&b, 0, sizeof(Backward))
     b.T, b.N, b.I, b.H, b.reverse, b.add = plan.T, plan.N, w.I, w.H, kept.reverse, add
+    b.dy, b.dx, b.watched, b.h0, b.c0 = dy, dx, watched, kept.h0, kept.c0
     b.state_row, b.input_row = round_up(w.H, VLEN), round_up(w.I, VLEN)
     b.block.rows = min(max(BLOCK_ROWS // max(b.N, 1), 1), max(b.T, 1)) * b.N
-    b.h0 = optional(kept.h0, "h0")
-    b.c0 = optional(kept.c0, "c0")
     b.h_kept = rows_of(kept.h)
     if kept.c is not None:
         b.c_kept = rows_of(kept.c)
     if kept.gates is not None:
         b.gates_kept = rows_of(kept.gates)
-    if dy is not None:
-        b.dy = rows_of(dy)
-    if need_dx:
-        b.dx = rows_of(dx)
-        w.need_input_back()
-    if watched is not None:
-        b.watched = rows_of(watched)
     if x.ndim == 2:
         b.ids, b.d_rows = <const int64_t*>cnp.PyArray_DATA(x), weights_ih
         b.x.t_step, b.x.n_step = x.strides[0] // 8, x.strides[1] // 8
     else:
         b.x = rows_of(x)
     w.need_state_back()
+    if need_dx:
+        w.need_input_back()
     place_backward(&b, w, need_dx, &space)
     cdef Buffer memory = take(<size_t>space)
     space = memory.data
     place_backward(&b, w, need_dx, &space)
     with nogil:
         mode = denormals_flush()
-        start_backward(&b, w, plan, need_dx, dh_in, dc_in)
+        start_backward(&b, w, plan, need_dx, dh, dc)
         run_backward(&b, w, plan)
         give_weights(&w.layout, &w.layout.state, &b.state, b.H, &lie_hh)
         give_weights(&w.layout, &w.layout.candidate, &b.candidate, b.H, &lie_hh)
@@ -272,7 +263,7 @@ def backward(Weights w, Kept kept, dy, dh, dc, dx, bint add, d_ih, d_hh, db_ih, 
         if biased:
             give_bias(&w.layout, w.cell == GRU, b.block.bias, bias_ih, bias_hh)
         for n in range(b.N):
-            memcpy(dh_out + n * b.H, b.dh + n * b.state_row, b.H * sizeof(real))
-            if dc_out != NULL:
-                memcpy(dc_out + n * b.H, b.dc + n * b.state_row, b.H * sizeof(real))
+            memcpy(dh0 + n * b.H, b.dh + n * b.state_row, b.H * sizeof(real))
+            if dc0 != NULL:
+                memcpy(dc0 + n * b.H, b.dc + n * b.state_row, b.H * sizeof(real))
         denormals_restore(mode)

@@ -91,6 +91,12 @@ cdef struct Rows:
 cdef inline real* row_at(const Rows* a, Py_ssize_t t, Py_ssize_t n) noexcept nogil:
     return a.data + t * a.t_step + n * a.n_step
 
+cdef inline Rows columns_of(const Rows* a, Py_ssize_t first) noexcept nogil:
+    """The rows from their column `first` on."""
+    cdef Rows part = a[0]
+    part.data += first
+    return part
+
 cdef inline Rows rows_of(cnp.ndarray array):
     cdef Rows rows
     rows.data = data_of(checked(array, "array"))

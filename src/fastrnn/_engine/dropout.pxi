@@ -16,8 +16,11 @@ cdef inline uint32_t lowbias32(uint32_t x) noexcept nogil:
     return x ^ (x >> 16)
 
 
-def apply_dropout(cnp.ndarray source, cnp.ndarray out, uint64_t seed, uint64_t count, uint64_t layer, double p):
-    """out [T, N, J] = source [T, N, J] times 0 with probability p, else times 1 / (1 - p); out may be source."""
+def dropped(cnp.ndarray source, dropout, uint64_t layer):
+    """Return source [T, N, J] times 0 with probability p, else times 1 / (1 - p); dropout: (seed, count, p)."""
+    cdef uint64_t seed = dropout[0], count = dropout[1]
+    cdef double p = dropout[2]
+    cdef cnp.ndarray out = pooled((source.shape[0], source.shape[1], source.shape[2]))
     cdef Rows from_ = rows_of(source), to = rows_of(out)
     cdef Py_ssize_t t, n, j, T = source.shape[0], N = source.shape[1], J = source.shape[2]
     cdef uint64_t threshold = <uint64_t>(p * 4294967296.0), key
@@ -34,3 +37,4 @@ def apply_dropout(cnp.ndarray source, cnp.ndarray out, uint64_t seed, uint64_t c
                 for j in range(J):
                     u = lowbias32(lowbias32(low + <uint32_t>j * <uint32_t>0x9E3779B9) ^ high)
                     b[j] = a[j] * scale if u >= threshold else 0
+    return out

@@ -11,8 +11,10 @@ cdef class Kept:
     cdef readonly cnp.ndarray c         # [T, N, H], LSTM
     cdef readonly cnp.ndarray gates     # [T, N, saved, H]
     cdef readonly cnp.ndarray x         # as given to forward
-    cdef readonly Plan plan
-    cdef object h0, c0
+    cdef Plan plan
+    cdef const real* h0                 # [N, H], or NULL for zeros
+    cdef const real* c0
+    cdef object initial                 # what keeps them alive
     cdef bint reverse
 
 
@@ -267,33 +269,26 @@ cdef void run_forward(Forward* f, Weights w, Plan plan) noexcept nogil:
             f.h_now[m], f.c_now[m] = f.step.h[m], f.step.c[m]
 
 
-def forward(Weights w, Plan plan, cnp.ndarray x, h0, c0, bint reverse, cnp.ndarray y, cnp.ndarray h_final, c_final,
-            bint keep, bint y_is_kept):
-    """Run one layer and direction; return what the backward pass needs, or None.
+cdef Kept forward_layer(Weights w, Plan plan, cnp.ndarray x, const real* h0, const real* c0, bint reverse, Rows y,
+                        real* h_final, real* c_final, Kept kept):
+    """Run one layer and direction.
 
-    x IN real [T, N, I] or int64 [T, N]; h0, c0 IN [N, H] or None; y OUT [T, N, H], untouched at padded steps;
-    h_final, c_final OUT [N, H]; y_is_kept: y is the engine's own and may serve as the kept states.
+    x IN real [T, N, I] or int64 [T, N]; h0, c0 IN [N, H] or NULL; y OUT [T, N, H], untouched at padded steps;
+    h_final, c_final OUT [N, H], c_final of an LSTM only; kept OUT: where to leave what the backward pass needs, or None.
     """
     cdef Forward f
-    cdef Kept kept = None
     cdef char* space = NULL
     cdef Py_ssize_t n, T = plan.T, N = plan.N, H = w.H
     cdef unsigned int mode
-    cdef const real* h = optional(h0, "h0")
-    cdef const real* c = optional(c0, "c0")
-    cdef real* h_out = data_of(checked(h_final, "h_final"))
-    cdef real* c_out = optional(c_final, "c_final")
     memset(&f, 0, sizeof(Forward))
-    f.T, f.N, f.I, f.H, f.reverse, f.keep = T, N, w.I, H, reverse, keep
-    f.y = rows_of(y)
+    f.T, f.N, f.I, f.H, f.reverse, f.keep, f.y = T, N, w.I, H, reverse, kept is not None, y
     if x.ndim == 2:
         f.ids = <const int64_t*>cnp.PyArray_DATA(x)
         f.x.t_step, f.x.n_step = x.strides[0] // 8, x.strides[1] // 8
     else:
         f.x = rows_of(x)
         w.need_input()
-    if keep:
-        kept = keep_states(w, plan, x, h0, c0, reverse, y if y_is_kept else None)
+    if kept is not None:
         f.h_kept = rows_of(kept.h)
         if kept.c is not None:
             f.c_kept = rows_of(kept.c)
@@ -304,26 +299,27 @@ def forward(Weights w, Plan plan, cnp.ndarray x, h0, c0, bint reverse, cnp.ndarr
     cdef Buffer memory = take(<size_t>space)
     space = memory.data
     place_forward(&f, w, &space)
-    if not keep or kept.gates is None:
+    if kept is None or kept.gates is None:
         f.step.gates = NULL
     with nogil:
         mode = denormals_flush()
-        start_forward(&f, w, h, c)
+        start_forward(&f, w, h0, c0)
         run_forward(&f, w, plan)
         for n in range(N):
-            copy_row(h_out + n * H, f.h_now[n], H)
-            if c_out != NULL:
-                copy_row(c_out + n * H, f.c_now[n], H)
+            copy_row(h_final + n * H, f.h_now[n], H)
+            if c_final != NULL:
+                copy_row(c_final + n * H, f.c_now[n], H)
         denormals_restore(mode)
     return kept
 
 
-cdef Kept keep_states(Weights w, Plan plan, x, h0, c0, bint reverse, cnp.ndarray h):
-    """Allocate what a forward pass leaves for its backward pass."""
+cdef Kept new_kept(Weights w, Plan plan, x, const real* h0, const real* c0, initial, bint reverse, cnp.ndarray h):
+    """Room for what a forward pass leaves to its backward pass; h [T, N, H]: its output, where that is the engine's own."""
     cdef Kept kept = Kept.__new__(Kept)
     cdef Cell* cell = &CELLS[w.cell]
-    kept.x, kept.h0, kept.c0, kept.plan, kept.reverse = x, h0, c0, plan, reverse
-    kept.h = pooled([plan.T, plan.N, w.H]) if h is None else h
-    kept.c = pooled([plan.T, plan.N, w.H]) if cell.has_c else None
-    kept.gates = pooled([plan.T, plan.N, cell.saved, w.H]) if cell.saved else None
+    kept.x, kept.plan, kept.reverse = x, plan, reverse
+    kept.h0, kept.c0, kept.initial = h0, c0, initial
+    kept.h = pooled((plan.T, plan.N, w.H)) if h is None else h
+    kept.c = pooled((plan.T, plan.N, w.H)) if cell.has_c else None
+    kept.gates = pooled((plan.T, plan.N, cell.saved, w.H)) if cell.saved else None
     return kept

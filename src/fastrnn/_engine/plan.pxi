@@ -16,7 +16,7 @@ cdef class Plan:
     cdef cnp.ndarray active_array, resets_array
     cdef Buffer memory
 
-    def __init__(self, Py_ssize_t T, Py_ssize_t N, cnp.ndarray active, cnp.ndarray resets):
+    def __cinit__(self, Py_ssize_t T, Py_ssize_t N, cnp.ndarray active, cnp.ndarray resets):
         """active, resets: bool [T, N], contiguous, or None."""
         cdef char* space = NULL
         self.T, self.N, self.full = T, N, active is None
@@ -83,42 +83,35 @@ cdef inline bint restarts(Plan plan, bint reverse, Py_ssize_t t, Py_ssize_t n, P
     return plan.resets[t * plan.N + n] != 0
 
 
-def fill_padding(Plan plan, cnp.ndarray y, bint hold, bint reverse):
+cdef void fill_padding(Plan plan, const Rows* y, Py_ssize_t J, bint hold, bint reverse) noexcept nogil:
     """y IN-OUT [T, N, J]: at padded steps 0, or the row's latest output in the direction's order."""
-    cdef Rows rows = rows_of(y)
-    cdef Py_ssize_t s, t, n, J = y.shape[2]
-    cdef const uint8_t* active
+    cdef Py_ssize_t s, t, n
+    cdef const uint8_t* active = <const uint8_t*>cnp.PyArray_DATA(plan.active_array)
     cdef const real* latest
-    if plan.full:
-        return
-    active = <const uint8_t*>cnp.PyArray_DATA(plan.active_array)
-    with nogil:
-        for n in range(plan.N):
-            latest = NULL
-            for s in range(plan.T):
-                t = plan.T - 1 - s if reverse else s
-                if active[t * plan.N + n]:
-                    latest = row_at(&rows, t, n)
-                elif hold and latest != NULL:
-                    memcpy(row_at(&rows, t, n), latest, J * sizeof(real))
-                else:
-                    memset(row_at(&rows, t, n), 0, J * sizeof(real))
+    for n in range(plan.N):
+        latest = NULL
+        for s in range(plan.T):
+            t = plan.T - 1 - s if reverse else s
+            if active[t * plan.N + n]:
+                latest = row_at(y, t, n)
+            elif hold and latest != NULL:
+                memcpy(row_at(y, t, n), latest, J * sizeof(real))
+            else:
+                memset(row_at(y, t, n), 0, J * sizeof(real))
 
 
-def gather_held(Plan plan, cnp.ndarray dy, bint reverse):
+cdef void gather_held(Plan plan, const Rows* dy, Py_ssize_t J, bint reverse) noexcept nogil:
     """dy IN-OUT [T, N, J]: the gradient at held steps joins the one of the output they repeat, the latest step first."""
-    cdef Rows rows = rows_of(dy)
-    cdef Py_ssize_t s, t, n, j, J = dy.shape[2]
+    cdef Py_ssize_t s, t, n, j
     cdef const uint8_t* active = <const uint8_t*>cnp.PyArray_DATA(plan.active_array)
     cdef real* held
     cdef real* row
-    with nogil:
-        for n in range(plan.N):
-            held = NULL
-            for s in range(plan.T - 1, -1, -1):
-                t = plan.T - 1 - s if reverse else s
-                row = row_at(&rows, t, n)
-                if held != NULL:
-                    for j in range(J):
-                        row[j] += held[j]
-                held = NULL if active[t * plan.N + n] else row
+    for n in range(plan.N):
+        held = NULL
+        for s in range(plan.T - 1, -1, -1):
+            t = plan.T - 1 - s if reverse else s
+            row = row_at(dy, t, n)
+            if held != NULL:
+                for j in range(J):
+                    row[j] += held[j]
+            held = NULL if active[t * plan.N + n] else row

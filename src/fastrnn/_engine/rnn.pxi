@@ -20,8 +20,8 @@ cdef inline vec slope(int activation, vec h) noexcept nogil:
     return v_set(1)
 
 
-cdef void rnn_forward(const Step* s, const Group* group, real* z) noexcept nogil:
-    cdef Py_ssize_t j, m
+cdef inline void rnn_rows(const Step* s, const Group* group, real* z, int activation) noexcept nogil:
+    cdef Py_ssize_t j, m, H = s.H
     cdef int q, r, v, n
     cdef vec h
     for q in range(group.panels):
@@ -29,13 +29,24 @@ cdef void rnn_forward(const Step* s, const Group* group, real* z) noexcept nogil
             m = group.row + r
             for v in range(TILE_VECTORS):
                 j = ((group.panel + q) * TILE_VECTORS + v) * VLEN
-                n = lanes(s.H, j)
+                n = lanes(H, j)
                 if n <= 0:
                     break
-                h = activate(s.activation, v_load(z + v * VLEN))
+                h = activate(activation, v_load(z + v * VLEN))
                 v_store_n(s.h[m] + j, h, n)
                 v_store_n(s.y[m] + j, h, n)
             z += TILE_STEP * VLEN
+
+
+cdef void rnn_forward(const Step* s, const Group* group, real* z) noexcept nogil:
+    if s.activation == TANH:  # a loop of its own for each, so that none asks again at every vector
+        rnn_rows(s, group, z, TANH)
+    elif s.activation == RELU:
+        rnn_rows(s, group, z, RELU)
+    elif s.activation == SIGMOID:
+        rnn_rows(s, group, z, SIGMOID)
+    else:
+        rnn_rows(s, group, z, LINEAR)
 
 
 cdef void rnn_backward(const Back* s) noexcept nogil:

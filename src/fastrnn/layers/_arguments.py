@@ -35,6 +35,8 @@ def floating(value: Any, name: str, dtype: np.dtype[Any]) -> Array:
 
 def lies_by_rows(array: Array) -> bool:
     """Return whether the engine can use `array` as it lies: its last axis contiguous, the others by whole numbers."""
+    if array.flags.c_contiguous and array.flags.aligned:
+        return True
     size = array.itemsize
     contiguous = array.shape[-1] <= 1 or array.strides[-1] == size
     return contiguous and array.flags.aligned and not any(step % size for step in array.strides)
@@ -126,13 +128,13 @@ def flags(value: Any, name: str, T: int, N: int, batched: bool, batch_first: boo
 
 def check_state(
     state: Any, names: tuple[str, ...], shape: tuple[int, int, int], batched: bool, dtype: np.dtype[Any], name: str
-) -> tuple[Array | None, ...]:
-    """Return a copy of each part of a state, (L·D, N, H), Nones for None.
+) -> tuple[Array | None, Array | None]:
+    """Return copies of h and c of a state, (L·D, N, H), None where there is none.
 
     `name` is "state", where a pair must be whole, or "dstate", where an LSTM's pair may hold one None.
     """
     if state is None:
-        return (None,) * len(names)
+        return None, None
     parts: tuple[Any, ...] = (state,)
     if len(names) == 2:
         if not isinstance(state, (tuple, list)) or len(state) != 2:
@@ -143,10 +145,11 @@ def check_state(
             raise ValueError("state of an LSTM must be a whole pair (h, c), got None for one of them")
     elif isinstance(state, tuple):
         raise ValueError(f"{name} must be one array, got a tuple of {len(state)}")
-    return tuple(
+    checked = [
         None if part is None else check_part(part, f"{name} {letter}" if len(names) == 2 else name, shape, batched, dtype)
         for part, letter in zip(parts, names, strict=True)
-    )
+    ]
+    return checked[0], checked[1] if len(checked) == 2 else None
 
 
 def check_part(value: Any, name: str, shape: tuple[int, int, int], batched: bool, dtype: np.dtype[Any]) -> Array:

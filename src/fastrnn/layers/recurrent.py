@@ -54,6 +54,7 @@ class Recurrent(Layer):
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float, np.number)) or not 0 <= dropout <= 1:
             raise ValueError(f"dropout must be a number from 0 to 1, got {dropout!r}")
         self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
+        self._directions = 2 if self.bidirectional else 1
         self.dropout, self.proj_size = float(dropout), 0
         self.dtype = check_dtype(dtype)
         self.seed = check_seed(seed)
@@ -67,7 +68,7 @@ class Recurrent(Layer):
         }
         self.forward_count = 0
         self._dropout_seed = secrets.randbits(64) if self.seed is None else self.seed
-        self._packed: dict[int, tuple[tuple[int, ...], Any]] | None = None
+        self._packed: tuple[list[Any], tuple[int, ...]] | None = None
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
@@ -150,42 +151,28 @@ class Recurrent(Layer):
         engine = _engine.load(self.dtype)
         hold = arguments.check_pad(pad)
         rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
-        (T, N), D, H, L = rows.shape[:2], 2 if self.bidirectional else 1, self.hidden_size, self.num_layers
+        (T, N), D, H = rows.shape[:2], self._directions, self.hidden_size
         active = arguments.check_active(lengths, mask, T, N, batched, self.batch_first)
         if rows.ndim == 2:
             arguments.check_ids(rows, active, self.input_size)
         restarts = arguments.check_resets(resets, T, N, batched, self.batch_first)
-        h0, c0 = self._pair(arguments.check_state(state, self._state_names, (L * D, N, H), batched, self.dtype, "state"))
-        shape = arguments.as_given(np.empty((T, N, 0)), batched, self.batch_first).shape[:-1] + (D * H,)
-        inputs = (rows, *(state if isinstance(state, (tuple, list)) else [state]))
-        arguments.check_out(out, shape, self.dtype, inputs)
+        states = (self.num_layers * D, N, H)
+        h0, c0 = arguments.check_state(state, self._state_names, states, batched, self.dtype, "state")
+        shape = ((N, T, D * H) if self.batch_first else (T, N, D * H)) if batched else (T, D * H)
+        if out is not None:
+            inputs = (rows, *(state if isinstance(state, (tuple, list)) else [state]))
+            arguments.check_out(out, shape, self.dtype, inputs)
         y = out if out is not None and arguments.lies_by_rows(out) else engine.pooled(shape)
-        plan = engine.Plan(T, N, active, restarts)
-        final = [np.empty((L * D, N, H), self.dtype) for _ in self._state_names]
-        h_final, c_final = self._pair(tuple(final))
-        tape = self._new_tape(engine, shape, batched, hold, active, T, N) if keep else None
+        h, c = self._new_states(states)
+        weights, versions = self._weights(engine)
+        dropout = (self._dropout_seed, self.forward_count, self.dropout) if keep and self.dropout else None
         y_rows = arguments.time_major(y, batched, self.batch_first)
-        for layer in range(L):
-            last = layer == L - 1
-            target = y_rows if last else engine.pooled((T, N, D * H))
-            for k in range(layer * D, (layer + 1) * D):
-                part, reverse = target[:, :, (k % D) * H : (k % D + 1) * H], k % D == 1
-                kept = engine.forward(
-                    self._weights(engine, k), plan, rows, h0[k], c0[k], reverse, part, h_final[k], c_final[k],
-                    keep, not last,
-                )  # fmt: skip
-                if tape is not None:
-                    tape.kept.append(kept)
-                if last:
-                    engine.fill_padding(plan, part, hold, reverse)
-            rows = target
-            if tape is not None and self.dropout and not last:
-                rows = tape.draw_mask(target, layer)
+        kept = engine.stack_forward(weights, D, rows, active, restarts, h0, c0, y_rows, h, c, keep, hold, dropout)
+        tape = Tape(self, versions, shape, batched, hold, active, dropout, T, N, kept) if keep else None
         if out is not None and y is not out:
             out[...] = y
             y = out
-        states = [part if batched else part[:, 0] for part in final]
-        return y, tuple(states) if len(states) == 2 else states[0], tape
+        return y, self._given_state(h, c, batched), tape
 
     def backward(
         self, tape: Tape, dy: Any = None, dstate: State = None, *, retain: bool = False
@@ -216,111 +203,76 @@ class Recurrent(Layer):
             raise TypeError(f"tape must come from this layer's forward, got {type(tape).__name__}")
         tape.check(self)
         engine = _engine.load(self.dtype)
-        T, N, D, H, L = tape.T, tape.N, 2 if self.bidirectional else 1, self.hidden_size, self.num_layers
+        T, N, D, H = tape.T, tape.N, self._directions, self.hidden_size
+        states = (self.num_layers * D, N, H)
         given = arguments.check_gradient(dy, tape.y_shape, self.dtype)
-        dh, dc = self._pair(
-            arguments.check_state(dstate, self._state_names, (L * D, N, H), tape.batched, self.dtype, "dstate")
-        )
-        initial = [np.empty((L * D, N, H), self.dtype) for _ in self._state_names]
-        dh0, dc0 = self._pair(tuple(initial))
-        watched = [np.zeros((T, N, H), self.dtype) for _ in range(L * D)] if tape.watching else [None] * (L * D)
-        grads: dict[str, Array] = {}
         above = None if given is None else arguments.time_major(given, tape.batched, self.batch_first)
-        if above is not None and tape.hold and tape.active is not None:
-            above = np.array(above, order="C")
-            for d in range(D):
-                engine.gather_held(tape.kept[-1].plan, above[:, :, d * H : (d + 1) * H], d == 1)
-        for layer in range(L - 1, -1, -1):
-            below = self._room_below(engine, tape, layer)
-            for k in range(layer * D, (layer + 1) * D):
-                part = None if above is None else above[:, :, (k % D) * H : (k % D + 1) * H]
-                room = self._room_for_gradients(k, ids=tape.kept[k].x.ndim == 2)
-                engine.backward(
-                    self._weights(engine, k), tape.kept[k], part, dh[k], dc[k], below, k % D == 1, *room,
-                    dh0[k], dc0[k], watched[k],
-                )  # fmt: skip
-                grads.update(self._named_gradients(k, room))
-            if self.dropout and layer:
-                assert below is not None
-                below = tape.draw_mask(below, layer - 1)
-            above = below
-        tape.watched = [array for array in watched if array is not None]
+        dh, dc = arguments.check_state(dstate, self._state_names, states, tape.batched, self.dtype, "dstate")
+        ids = tape.kept[0].x.ndim == 2
+        dx = None if ids else self._room_for_input(engine, tape)
+        dh0, dc0 = self._new_states(states)
+        grads = {name: self._room_for_gradient(parameter, ids) for name, parameter in self._parameters.items()}
+        arrays = list(grads.values())
+        rooms = [arrays[k : k + 4] for k in range(0, len(arrays), 4)] if self.bias else [
+            [*arrays[k : k + 2], None, None] for k in range(0, len(arrays), 2)
+        ]  # fmt: skip
+        watched = [np.zeros((T, N, H), self.dtype) for _ in range(states[0])] if tape.watching else None
+        engine.stack_backward(
+            self._weights(engine)[0], D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold, tape.dropout
+        )
+        tape.watched = watched or []
         if not retain:
             tape.spend()
-        dx = None if above is None else arguments.as_given(above, tape.batched, self.batch_first)
-        dinitial = [part if tape.batched else part[:, 0] for part in initial]
-        ordered = {name: grads[name] for name in self._parameters}
-        return dx, tuple(dinitial) if len(dinitial) == 2 else dinitial[0], ordered
+        for name, parameter in self._parameters.items():
+            if parameter.transposed:
+                grads[name] = grads[name].T
+        return (
+            None if dx is None else arguments.as_given(dx, tape.batched, self.batch_first),
+            self._given_state(dh0, dc0, tape.batched),
+            grads,
+        )
 
-    def _pair(self, parts: tuple[Any, ...]) -> tuple[Any, Any]:
-        """Return h and c as what can be indexed by layer and direction, Nones where there is none."""
-        nothing = [None] * (self.num_layers * (2 if self.bidirectional else 1))
-        h, c = (*parts, None)[:2]
-        return nothing if h is None else h, nothing if c is None else c
+    def _new_states(self, shape: tuple[int, int, int]) -> tuple[Array, Array | None]:
+        return np.empty(shape, self.dtype), np.empty(shape, self.dtype) if len(self._state_names) == 2 else None
 
-    def _new_tape(
-        self, engine: Any, y_shape: tuple[int, ...], batched: bool, hold: bool, active: Array | None, T: int, N: int
-    ) -> Tape:
-        seed, count, p = self._dropout_seed, self.forward_count, self.dropout
+    def _given_state(self, h: Array, c: Array | None, batched: bool) -> State:
+        """Return a state in the caller's form."""
+        if not batched:
+            h, c = h[:, 0], None if c is None else c[:, 0]
+        return h if c is None else (h, c)
 
-        def draw_mask(array: Array, layer: int) -> Array:
-            """Return the array times the mask on a layer's output."""
-            dropped: Array = engine.pooled(array.shape)
-            engine.apply_dropout(array, dropped, seed, count, layer, p)
-            return dropped
-
-        return Tape(self, self._versions(), y_shape, batched, hold, active, self._gate_names, draw_mask, T, N)
-
-    def _room_below(self, engine: Any, tape: Tape, layer: int) -> Array | None:
-        """Return an array [T, N, I] for the gradient of a layer's input, zeros where padded; None for ids."""
-        T, N, x = tape.T, tape.N, tape.kept[layer * (2 if self.bidirectional else 1)].x
-        room: Array
-        if layer:
-            room = engine.pooled((T, N, x.shape[-1]))
-            return room
-        if x.ndim == 2:
-            return None
-        room = engine.pooled((N, T, self.input_size) if self.batch_first else (T, N, self.input_size))
+    def _room_for_input(self, engine: Any, tape: Tape) -> Array:
+        """Return an array [T, N, I] for the gradient of the input, zeros where padded."""
+        T, N, I = tape.T, tape.N, self.input_size
+        room: Array = engine.pooled((N, T, I) if self.batch_first else (T, N, I))
         if tape.active is not None:
             room.fill(0)
         return arguments.time_major(room, True, self.batch_first)
 
-    def _room_for_gradients(self, k: int, ids: bool) -> list[Array | None]:
-        """Return arrays for the gradients of one direction's parameters, as these lie in memory."""
-        room: list[Array | None] = [
-            np.zeros_like(parameter.stored) if ids and parameter.name.startswith("weight_ih") else np.empty_like(parameter.stored)
-            for parameter in self._direction(k)
-        ]
-        return room if self.bias else [*room, None, None]
-
-    def _named_gradients(self, k: int, room: list[Array | None]) -> dict[str, Array]:
-        return {
-            parameter.name: array.T if parameter.transposed else array
-            for parameter, array in zip(self._direction(k), room, strict=False)
-            if array is not None
-        }
-
-    def _direction(self, k: int) -> list[Parameter]:
-        """The parameters of one layer and direction."""
-        count = 4 if self.bias else 2
-        return list(self._parameters.values())[k * count : (k + 1) * count]
+    def _room_for_gradient(self, parameter: Parameter, ids: bool) -> Array:
+        """Return an array for the gradient of a parameter, as that lies in memory; zeros where ids scatter into it."""
+        scattered = ids and parameter.name in ("weight_ih_l0", "weight_ih_l0_reverse")
+        return (np.zeros if scattered else np.empty)(parameter.stored.shape, self.dtype)
 
     def _versions(self) -> tuple[int, ...]:
-        return tuple(parameter.version for parameter in self._parameters.values())
+        return tuple([parameter.version for parameter in self._parameters.values()])
 
-    def _weights(self, engine: Any, k: int) -> Any:
-        """Return the packed parameters of one layer and direction, packed again when they have changed."""
-        parameters = self._direction(k)
-        versions = tuple(parameter.version for parameter in parameters)
-        if self._packed is None:
-            self._packed = {}
-        packed = self._packed.get(k)
-        if packed is None or packed[0] != versions:
-            stored = [parameter.stored for parameter in parameters] + ([] if self.bias else [None, None])
-            weights = engine.Weights(self._number, self._activation, stored[0].shape[0], self.hidden_size)
-            weights.set(*stored)
-            packed = self._packed[k] = (versions, weights)
-        return packed[1]
+    def _weights(self, engine: Any) -> tuple[list[Any], tuple[int, ...]]:
+        """Return the packed parameters of every layer and direction, and their versions; packed again if they changed."""
+        versions = self._versions()
+        if self._packed is None or self._packed[1] != versions:
+            self._packed = (self._pack(engine), versions)
+        return self._packed
+
+    def _pack(self, engine: Any) -> list[Any]:
+        stored = [parameter.stored for parameter in self._parameters.values()]
+        count, nothing = (4, []) if self.bias else (2, [None, None])
+        weights = []
+        for k in range(0, len(stored), count):
+            packed = engine.Weights(self._number, self._activation, stored[k].shape[0], self.hidden_size)
+            packed.set(*stored[k : k + count], *nothing)
+            weights.append(packed)
+        return weights
 
 
 class RNN(Recurrent):

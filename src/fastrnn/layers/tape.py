@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrnn import _engine
 from fastrnn.layers._arguments import as_given
 
 Array = NDArray[Any]
@@ -29,11 +29,10 @@ class Tape:
     batched: bool
     hold: bool
     active: Array | None
-    gate_names: tuple[str, ...]
-    draw_mask: Callable[[Array, int], Array]
+    dropout: tuple[int, int, float] | None  # seed, count and probability, where there are masks
     T: int
     N: int
-    kept: list[Any] = field(default_factory=list)
+    kept: list[Any]
     watching: bool = False
     watched: list[Array] = field(default_factory=list)
     spent: bool = False
@@ -60,12 +59,11 @@ class Tape:
     def gates(self) -> list[dict[str, Array]]:
         """Return every gate and state: LSTM i, f, g, o, c, h; GRU r, z, n, h; RNN h."""
         self._refuse_spent("gates")
+        names = self.layer._gate_names
         return [
             {
-                name: self._show(
-                    kept.h if name == "h" else kept.c if name == "c" else kept.gates[:, :, self.gate_names.index(name)]
-                )
-                for name in self.gate_names
+                name: self._show(kept.h if name == "h" else kept.c if name == "c" else kept.gates[:, :, names.index(name)])
+                for name in names
             }
             for kept in self.kept
         ]
@@ -73,11 +71,16 @@ class Tape:
     def masks(self) -> list[Array]:
         """Return the dropout masks between the layers, 0 or 1 / (1 - p); none without dropout."""
         self._refuse_spent("masks")
-        if not self.layer.dropout:
+        if self.dropout is None:
             return []
-        width = self.y_shape[-1]
-        ones = np.ones((self.T, self.N, width), self.layer.dtype)
-        return [self._given(self.draw_mask(ones, k)) for k in range(self.layer.num_layers - 1)]
+        ones = np.ones((self.T, self.N, self.y_shape[-1]), self.layer.dtype)
+        return [self._given(self.masked(ones, k)) for k in range(self.layer.num_layers - 1)]
+
+    def masked(self, array: Array, layer: int) -> Array:
+        """Return an array [T, N, J] times the mask on the output of a layer."""
+        assert self.dropout is not None
+        product: Array = _engine.load(self.layer.dtype).dropped(array, self.dropout, layer)
+        return product
 
     def watch(self) -> None:
         """Ask the backward pass for the gradient of every hidden state."""

@@ -46,7 +46,15 @@ class Tape(engine_tape.Tape):
         """Return every gate and state: LSTM i, f, g, o, c, h; GRU r, z, n, h; RNN h."""
         self._refuse_spent("gates")
         H = self.layer.hidden_size
-        return [{name: self._given(kept.sequence(name, H)) for name in self.gate_names} for kept in self.kept]
+        names = self.layer._cell.shown
+        return [{name: self._given(kept.sequence(name, H)) for name in names} for kept in self.kept]
+
+    def masked(self, array: Array, layer: int) -> Array:
+        """Return an array [T, N, J] times the mask on the output of a layer."""
+        assert self.dropout is not None
+        seed, count, p = self.dropout
+        product: Array = array * dropout_mask(seed, count, layer, array.shape, p, array.dtype)
+        return product
 
 
 class Recurrent(Layer):
@@ -144,7 +152,8 @@ class Recurrent(Layer):
         given = state if isinstance(state, (tuple, list)) else (state,)
         arguments.check_out(out, shape, self.dtype, (rows, *given))
 
-        tape = self._new_tape(shape, batched, holds, active, T, N)
+        masks = (self._dropout_seed, self.forward_count, dropout) if dropout else None
+        tape = Tape(self, self._versions(), shape, batched, holds, active, masks, T, N, [])
         active = np.ones((T, N), bool) if active is None else active
         starts = np.zeros((T, N), bool) if starts is None else starts
         final = tuple(part.copy() for part in initial)
@@ -161,7 +170,7 @@ class Recurrent(Layer):
                 tape.kept.append(kept)
             rows = np.concatenate(outputs, axis=2)
             if dropout and layer < self.num_layers - 1:
-                rows = tape.draw_mask(rows, layer)
+                rows = tape.masked(rows, layer)
         y = np.empty(shape, self.dtype) if out is None else out
         y[...] = arguments.as_given(rows, batched, self.batch_first)
         return y, self._shown(final, batched), tape
@@ -199,7 +208,7 @@ class Recurrent(Layer):
                     below = dx if below is None else below + dx
             if layer:
                 assert below is not None  # only the first layer reads ids
-                above = tape.draw_mask(below, layer - 1) if self.dropout else below
+                above = tape.masked(below, layer - 1) if tape.dropout else below
         if tape.watching:
             tape.watched = [watched[k] for k in sorted(watched)]
         if not retain:
@@ -233,24 +242,12 @@ class Recurrent(Layer):
         """Return a copy of a state or of its gradient as a tuple of (L·D, N, H), zeros for None."""
         shape = (self.num_layers * self._directions, N, self.hidden_size)
         parts = arguments.check_state(state, self._cell.states, shape, batched, self.dtype, name)
-        return tuple(np.zeros(shape, self.dtype) if part is None else part for part in parts)
+        return tuple(np.zeros(shape, self.dtype) if part is None else part for part in parts[: len(self._cell.states)])
 
     def _shown(self, state: State, batched: bool) -> Any:
         """Return a state as the caller sees it: h, or the pair (h, c)."""
         parts = tuple(part if batched else part[:, 0] for part in state)
         return parts if len(parts) == 2 else parts[0]
-
-    def _new_tape(
-        self, y_shape: tuple[int, ...], batched: bool, holds: bool, active: Array | None, T: int, N: int
-    ) -> Tape:
-        seed, count, p = self._dropout_seed, self.forward_count, self.dropout
-
-        def draw_mask(array: Array, layer: int) -> Array:
-            """Return the array times the mask on a layer's output."""
-            dropped: Array = array * dropout_mask(seed, count, layer, array.shape, p, array.dtype)
-            return dropped
-
-        return Tape(self, self._versions(), y_shape, batched, holds, active, self._cell.shown, draw_mask, T, N)
 
 
 class RNN(Recurrent):
