@@ -26,7 +26,7 @@ COMPILE = ["/O2"] if MSVC else [
     "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math",
     "-Wall", "-Wno-psabi", "-Wno-unused-function",
 ]  # fmt: skip
-LINK = ["-Wl,--strip-all"] if sys.platform == "linux" else []
+LINK = ["-pthread", "-Wl,--strip-all"] if sys.platform == "linux" else []
 
 ENGINE = "src/fastrnn/_engine"
 DEPENDS = [
@@ -37,10 +37,10 @@ DEPENDS = [
 ]
 
 
-def module(name: str, macros: list, flags: list) -> Extension:
+def module(name: str, macros: list, flags: list, sources: tuple = ()) -> Extension:
     return Extension(
         f"fastrnn._engine.{name}",
-        [f"{ENGINE}/{name}.pyx"],
+        [f"{ENGINE}/{name}.pyx", *sources],
         include_dirs=["csrc", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), *macros],
         extra_compile_args=COMPILE + flags,
@@ -54,7 +54,7 @@ def modules() -> list[Extension]:
     wanted = [(isa, dtype) for isa in sets for dtype in PRECISIONS]
     if "FASTRNN_BUILD" in os.environ:
         wanted = [tuple(pair.split(":")) for pair in os.environ["FASTRNN_BUILD"].split(",")]
-    return [module("_cpu", [], [])] + [
+    return [module("_cpu", [], []), module("_team", [], [], ("csrc/team.c",))] + [
         module(f"_{dtype}_{isa}", PRECISIONS[dtype], sets[isa]) for isa, dtype in wanted
     ]
 

@@ -17,11 +17,11 @@ ALWAYS_INLINE int panel_vectors(const Panels *b, int p) { return p == b->count -
 /* A block of a panel that many row tiles read again stays in half of a 512 KB second-level cache. */
 #define BLOCK_BYTES 196608
 
-/* out[m][panel p] = init[m][panel p] + sum over k of a[m][k] b[k][panel p], for m < rows and every panel.
+/* out[m][panel p] = init[m][panel p] + sum over k of a[m][k] b[k][panel p], for m < rows and first_panel <= p < end_panel.
  * A panel's columns begin p * init_panel and p * out_panel behind init[m] and out[m]. The inner dimension is cut into
  * blocks; out holds the partial sums, so the order of additions is the same as without. */
-static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const Panels *b, const real *const *init,
-    ptrdiff_t init_panel, real *const *out, ptrdiff_t out_panel)
+static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const Panels *b, int first_panel,
+    int end_panel, const real *const *init, ptrdiff_t init_panel, real *const *out, ptrdiff_t out_panel)
 {
     const ptrdiff_t row_bytes = b->vectors * VLEN * (ptrdiff_t)sizeof(real);
     const int whole_runs = inner->runs > 1;
@@ -29,10 +29,10 @@ static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const
     ptrdiff_t block = BLOCK_BYTES / (row_bytes * (whole_runs ? inner->run : 1));
     if (block < 1) block = 1;
     if (rows <= TILE_ROWS) block = length; /* each panel is read once: nothing to keep */
-    for (int p = 0; p < b->count; p++) {
+    for (int p = first_panel; p < end_panel; p++) {
         const int vectors = panel_vectors(b, p), most = tile_rows(vectors);
         ptrdiff_t first = 0;
-        if (rows == 1 && p + 1 < b->count && vectors == panel_vectors(b, p + 1)) {
+        if (rows == 1 && p + 1 < end_panel && vectors == panel_vectors(b, p + 1)) {
             const PanelSteps step = {b->panel_step, init_panel, out_panel};
             Inner part = *inner;
             part.b_step = b->row_step;

@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastrnn import losses, models, optim, reference
     from fastrnn._engine import cpu_info
+    from fastrnn._threads import get_num_threads, register_threadpoolctl, set_num_threads
     from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
     from fastrnn.serialization import load, save
 
 __version__ = "0.1.0"
 __all__ = [
-    "GRU", "LSTM", "RNN", "Dense", "Embedding", "cpu_info", "load", "losses", "models", "optim", "reference", "save",
+    "GRU", "LSTM", "RNN", "Dense", "Embedding", "cpu_info", "get_num_threads", "load", "losses", "models", "optim",
+    "reference", "register_threadpoolctl", "save", "set_num_threads",
 ]  # fmt: skip
 
 # Everything is loaded when it is first used: importing fastrnn costs little, and fastrnn.reference needs no engine.
 _MODULES = {
     "GRU": "layers", "LSTM": "layers", "RNN": "layers", "Dense": "layers", "Embedding": "layers",
     "cpu_info": "_engine", "load": "serialization", "save": "serialization",
+    "get_num_threads": "_threads", "register_threadpoolctl": "_threads", "set_num_threads": "_threads",
 }  # fmt: skip
 _SUBMODULES = ("losses", "models", "optim", "reference")
 
@@ -40,3 +43,5 @@ def __dir__() -> list[str]:
 
 if os.environ.get("FASTRNN_ISA"):
     import_module("fastrnn._engine")  # refuses at once what the machine or this installation lacks
+if os.environ.get("FASTRNN_NUM_THREADS"):
+    import_module("fastrnn._threads")  # likewise what is no number of threads

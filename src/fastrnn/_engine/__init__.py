@@ -7,6 +7,7 @@ installation have is taken. Each precision's engine is a module of its own, load
 from __future__ import annotations
 
 import os
+import sys
 from functools import cache
 from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -66,18 +67,24 @@ def instruction_set() -> str:
 @cache
 def load(dtype: str) -> ModuleType:
     """Return the engine for "float32" or "float64"."""
-    return import_module(f"fastrnn._engine._{dtype}_{instruction_set()}")
+    engine = import_module(f"fastrnn._engine._{dtype}_{instruction_set()}")
+    threads = import_module("fastrnn._threads")  # which gives the team its number of threads
+    if "threadpoolctl" in sys.modules:
+        threads.register_threadpoolctl()
+    return engine
 
 
 def cpu_info() -> dict[str, Any]:
     """Return the instruction sets compiled, detected and used, the precisions, and the number of threads."""
+    from fastrnn._threads import get_num_threads
+
     isa = instruction_set()
     return {
         "compiled": list(compiled()),
         "detected": list(detected()),
         "isa": isa,
         "dtypes": list(compiled()[isa]),
-        "threads": 1,
+        "threads": get_num_threads(),
     }
 
 

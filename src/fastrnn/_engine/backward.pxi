@@ -7,15 +7,24 @@ cdef enum:
 
 
 cdef struct Backward:
-    # one call: its shape, its arrays and its workspace
-    Py_ssize_t T, N, I, H
+    # one layer and direction: its shape, its arrays and its workspace
+    const Pack* w
+    const Steps* steps
     Block block                     # its rows: those of a whole number of steps
+    Split split                     # of the time loop; the products of a block are always shared
     Py_ssize_t state_row, input_row # H and I, rounded up to vectors
     bint reverse
     Rows x, h_kept, c_kept, gates_kept, dy, dx, watched
     const int64_t* ids              # IN  [T, N] by the strides of x, or NULL
     const real* h0                  # IN  [N, H] or NULL
     const real* c0                  # IN  [N, H] or NULL
+    const real* dh_final            # IN  [N, H] or NULL: gradients of the final state
+    const real* dc_final            # IN  [N, H] or NULL
+    real* dh0                       # OUT [N, H]
+    real* dc0                       # OUT [N, H] or NULL
+    Lie d_ih, d_hh                  # OUT [I, G*H], [H, G*H]
+    real* db_ih                     # OUT [G*H] or NULL
+    real* db_hh                     # OUT [G*H] or NULL
     bint add                        # dx: add to what is there
     int32_t* previous               # [T, N]: see list_previous
     int32_t* last                   # [N]
@@ -34,19 +43,19 @@ cdef struct Backward:
     Panels input, state, candidate  # gradients of the weights, [panel][K][vectors * VLEN]
     real* dx_copy                   # [block, input_row]
     real** dx_rows                  # [block]
-    real* d_rows                    # OUT [I, G*H] gradient of weight_ih where the input is ids
 
 
 cdef inline Py_ssize_t widest_row(const Backward* b) noexcept nogil:
-    return max(b.H, 0 if b.ids != NULL else b.I)
+    return max(b.w.H, 0 if b.ids != NULL else b.w.I)
 
 
-cdef void place_backward(Backward* b, Weights w, bint need_dx, char** space) noexcept nogil:
+cdef void place_backward(Backward* b, char** space) noexcept nogil:
     """Lay the workspace out; from NULL it is only measured."""
-    cdef Layout* a = &w.layout
-    cdef Py_ssize_t N = b.N, M = b.block.rows
+    cdef const Layout* a = &b.w.layout
+    cdef Py_ssize_t N = b.steps.N, M = b.block.rows
+    cdef bint need_dx = b.dx.data != NULL
     place_block(&b.block, a, widest_row(b), space)
-    b.previous = <int32_t*>carve(space, b.T * N * sizeof(int32_t))
+    b.previous = <int32_t*>carve(space, b.steps.T * N * sizeof(int32_t))
     b.last = <int32_t*>carve(space, N * sizeof(int32_t))
     b.t_of = <Py_ssize_t*>carve(space, M * sizeof(Py_ssize_t))
     b.n_of = <Py_ssize_t*>carve(space, M * sizeof(Py_ssize_t))
@@ -60,105 +69,235 @@ cdef void place_backward(Backward* b, Weights w, bint need_dx, char** space) noe
     b.h_prev = <const_row*>carve(space, M * sizeof(real*))
     b.reset_h = <const_row*>carve(space, M * sizeof(real*))
     b.x_rows = <const_row*>carve(space, M * sizeof(real*))
-    b.state = forward_panels(a, &a.state, b.H, space)
-    b.candidate = forward_panels(a, &a.candidate, b.H, space)
+    b.state = forward_panels(a, &a.state, b.w.H, space)
+    b.candidate = forward_panels(a, &a.candidate, b.w.H, space)
     if b.ids == NULL:
-        b.input = forward_panels(a, &a.input, b.I, space)
+        b.input = forward_panels(a, &a.input, b.w.I, space)
     b.dx_copy = <real*>carve(space, M * b.input_row * sizeof(real) if need_dx else 0)
     b.dx_rows = <real**>carve(space, M * sizeof(real*) if need_dx else 0)
 
 
-cdef void start_backward(Backward* b, Weights w, Plan plan, bint need_dx, const real* dh, const real* dc) noexcept nogil:
-    """Fill what stays the same through the call; dh, dc IN [N, H] or NULL: gradients of the final state."""
-    cdef Layout* a = &w.layout
-    cdef Py_ssize_t m, n
-    list_previous(plan, b.reverse, b.last, b.previous)
-    memset(b.dh, 0, b.N * b.state_row * sizeof(real))
-    memset(b.dc, 0, b.N * b.state_row * sizeof(real))
+cdef void start_backward(Backward* b) noexcept nogil:
+    """Fill what stays the same through the call."""
+    cdef const Layout* a = &b.w.layout
+    cdef Py_ssize_t m, n, H = b.w.H
+    list_previous(b.steps, b.reverse, b.last, b.previous)
+    memset(b.dh, 0, b.steps.N * b.state_row * sizeof(real))
+    memset(b.dc, 0, b.steps.N * b.state_row * sizeof(real))
     start_block(&b.block, a, widest_row(b))
     clear_panels(&b.state)
     clear_panels(&b.candidate)
     if b.ids == NULL:
         clear_panels(&b.input)
-    for n in range(b.N):
-        if dh != NULL:
-            memcpy(b.dh + n * b.state_row, dh + n * b.H, b.H * sizeof(real))
-        if dc != NULL:
-            memcpy(b.dc + n * b.state_row, dc + n * b.H, b.H * sizeof(real))
+    for n in range(b.steps.N):
+        if b.dh_final != NULL:
+            memcpy(b.dh + n * b.state_row, b.dh_final + n * H, H * sizeof(real))
+        if b.dc_final != NULL:
+            memcpy(b.dc + n * b.state_row, b.dc_final + n * H, H * sizeof(real))
         b.dreset_rows[n] = b.dreset + n * b.state_row
     for m in range(b.block.rows):
         b.dz_state[m] = b.block.dz_rows[m] + a.state.first * VLEN
         b.dz_input[m] = b.block.dz_rows[m] + a.input.first * VLEN
-        if need_dx:
+        if b.dx.data != NULL:
             b.dx_rows[m] = b.dx_copy + m * b.input_row
 
 
-cdef void step_backward(Backward* b, Weights w, Plan plan, Py_ssize_t t, Py_ssize_t first) noexcept nogil:
-    """dz of step t, rows first ... of the block, and the gradient carried to the step before."""
-    cdef Layout* a = &w.layout
-    cdef const int32_t* rows = plan.rows_at(t)
-    cdef Py_ssize_t k, m, n, count = plan.count_at(t)
-    cdef int32_t from_
-    cdef Inner inner
-    cdef Back back
-    back.H, back.activation, back.dz_step = b.H, w.activation, b.block.rows * a.width * VLEN
-    for k in range(count):
-        n, m = rows[k], first + k
-        b.t_of[m], b.n_of[m] = t, n
-        b.dh_rows[k] = b.dh + n * b.state_row
-        if b.dy.data != NULL and k + AHEAD < count:
-            prefetch_row(row_at(&b.dy, t, rows[k + AHEAD]), b.H)
-        point_back(b, &back, w, t, n, m)
+cdef struct Span:
+    # a share of one step: its rows k0 ... k1 - 1 in the step's list, which stand from m on in the block, and its panels
+    # q0 ... q1 - 1 of the products that carry gradients, with the units behind them
+    Py_ssize_t t, m, n0, k0, k1
+    int q0, q1
+
+
+cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
+    """dz of a span; `whole`: write also down where the block's rows come from."""
+    cdef const Pack* w = b.w
+    cdef const Layout* a = &w.layout
+    cdef const int32_t* rows = rows_at(b.steps, s.t)
+    cdef Py_ssize_t k, n, m
+    cdef Back back = begin_back(b, s)
+    for k in range(s.k0, s.k1):
+        n, m = rows[k], s.m + k - s.k0
+        if b.dy.data != NULL and k + AHEAD < s.k1:
+            prefetch_row(row_at(&b.dy, s.t, rows[k + AHEAD]) + back.first, back.end - back.first)
+        point_back(b, &back, s.t, n, m)
+        if whole:
+            b.t_of[m], b.n_of[m] = s.t, n
+            b.h_prev[m], b.reset_h[m] = back.h_prev, back.gates + 3 * w.H
         CELLS[w.cell].backward(&back)
-    if a.candidate.vectors:
-        inner = across_panels(&b.block, a, &a.candidate)
-        gemm(count, b.block.dz_rows + first, &inner, &w.candidate_back, b.block.zero_rows, 0, b.dreset_rows, TILE_VECTORS * VLEN)
-        for k in range(count):
-            point_back(b, &back, w, t, rows[k], first + k)
-            gru_reset_backward(&back, b.dreset_rows[k])
-    inner = across_panels(&b.block, a, &a.state)
-    gemm(count, b.dz_state + first, &inner, &w.state_back, <const_row*>b.dh_rows, TILE_VECTORS * VLEN,
-         b.dh_rows, TILE_VECTORS * VLEN)
-    for k in range(count):
-        from_ = b.previous[t * b.N + rows[k]]
-        if from_ == ZERO:
-            memset(b.dh + rows[k] * b.state_row, 0, b.state_row * sizeof(real))
-            memset(b.dc + rows[k] * b.state_row, 0, b.state_row * sizeof(real))
 
 
-cdef void point_back(Backward* b, Back* back, Weights w, Py_ssize_t t, Py_ssize_t n, Py_ssize_t m) noexcept nogil:
+cdef inline Back begin_back(const Backward* b, const Span* s) noexcept nogil:
+    cdef Back back
+    cdef Py_ssize_t columns = TILE_VECTORS * VLEN
+    memset(&back, 0, sizeof(Back))
+    back.H, back.activation = b.w.H, b.w.activation
+    back.first, back.end = s.q0 * columns, min(s.q1 * columns, b.w.H)
+    back.dz_step = b.block.rows * b.w.layout.width * VLEN
+    return back
+
+
+cdef void point_back(const Backward* b, Back* back, Py_ssize_t t, Py_ssize_t n, Py_ssize_t m) noexcept nogil:
     """Point the gates at row n of step t, which is row m of the block."""
-    cdef int32_t from_ = b.previous[t * b.N + n]
-    cdef const real* h_prev = b.block.zeros
-    cdef const real* c_prev = b.block.zeros
+    cdef int32_t from_ = b.previous[t * b.steps.N + n]
+    back.h_prev = back.c_prev = b.block.zeros
     if from_ >= 0:
-        h_prev, c_prev = row_at(&b.h_kept, from_, n), row_at(&b.c_kept, from_, n)
+        back.h_prev, back.c_prev = row_at(&b.h_kept, from_, n), row_at(&b.c_kept, from_, n)
     elif from_ == INITIAL:
         if b.h0 != NULL:
-            h_prev = b.h0 + n * b.H
+            back.h_prev = b.h0 + n * back.H
         if b.c0 != NULL:
-            c_prev = b.c0 + n * b.H
-    b.h_prev[m] = h_prev
-    back.h_prev, back.c_prev = h_prev, c_prev
+            back.c_prev = b.c0 + n * back.H
     back.h, back.c = row_at(&b.h_kept, t, n), row_at(&b.c_kept, t, n)
     back.gates = row_at(&b.gates_kept, t, n)
-    b.reset_h[m] = back.gates + 3 * b.H
     back.dh, back.dc = b.dh + n * b.state_row, b.dc + n * b.state_row
     back.dy = NULL if b.dy.data == NULL else row_at(&b.dy, t, n)
     back.watched = NULL if b.watched.data == NULL else row_at(&b.watched, t, n)
     back.dz = <real*>b.block.dz_rows[m]
 
 
-cdef void scatter_rows(Backward* b, Weights w, Py_ssize_t M) noexcept nogil:
-    """The gradient of a gathered row adds up in the order of the block."""
-    cdef Layout* a = &w.layout
+cdef void step_candidate(Backward* b, const Span* s) noexcept nogil:
+    """The gradient of r * h from that of the candidate, and dz of r: after every unit's candidate."""
+    cdef const int32_t* rows = rows_at(b.steps, s.t)
+    cdef Py_ssize_t k, columns = TILE_VECTORS * VLEN
+    cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.candidate)
+    cdef Back back = begin_back(b, s)
+    gemm(s.k1 - s.k0, b.block.dz_rows + s.m, &inner, &b.w.candidate_back, s.q0, s.q1, b.block.zero_rows, 0,
+         b.dreset_rows + s.n0, columns)
+    for k in range(s.k0, s.k1):
+        point_back(b, &back, s.t, rows[k], s.m + k - s.k0)
+        gru_reset_backward(&back, b.dreset_rows[s.n0 + k - s.k0])
+
+
+cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
+    """dh of the step before: after every unit's dz."""
+    cdef const int32_t* rows = rows_at(b.steps, s.t)
+    cdef Py_ssize_t k, columns = TILE_VECTORS * VLEN, first = s.q0 * columns
+    cdef size_t width = (min(s.q1 * columns, b.state_row) - first) * sizeof(real)
+    cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.state)
+    cdef real** dh = b.dh_rows + s.n0
+    for k in range(s.k0, s.k1):
+        dh[k - s.k0] = b.dh + rows[k] * b.state_row
+    gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, s.q0, s.q1, <const_row*>dh, columns, dh, columns)
+    for k in range(s.k0, s.k1):
+        if b.previous[s.t * b.steps.N + rows[k]] == ZERO:
+            memset(b.dh + rows[k] * b.state_row + first, 0, width)
+            memset(b.dc + rows[k] * b.state_row + first, 0, width)
+
+
+cdef struct Descent:
+    # the steps s_high, s_high - 1, ..., s_low of a block, in the order of the forward pass
+    Backward* b
+    Py_ssize_t s_high, s_low
+    Py_ssize_t s, m     # of the split by units: the step under work, and where its rows begin in the block
+
+
+cdef Py_ssize_t descend_rows(const Descent* d, Py_ssize_t n0, Py_ssize_t n1) noexcept nogil:
+    """All steps of a block for some rows of the batch; return the rows of the whole block."""
+    cdef Backward* b = d.b
+    cdef const Steps* steps = b.steps
+    cdef Py_ssize_t s, M = 0
+    cdef Span span
+    span.n0, span.q0, span.q1 = n0, 0, b.w.state_back.count
+    for s in range(d.s_high, d.s_low - 1, -1):
+        span.t = time_of(s, steps.T, b.reverse)
+        span.k0, span.k1 = place_of(steps, span.t, n0), place_of(steps, span.t, n1)
+        span.m = M + span.k0
+        step_gates(b, &span, True)
+        if b.w.layout.candidate.vectors:
+            step_candidate(b, &span)
+        step_carry(b, &span)
+        M += count_at(steps, span.t)
+    return M
+
+
+cdef void rows_share(void* argument, int share, int rank) noexcept nogil:
+    cdef Descent* d = <Descent*>argument
+    cdef int N = <int>d.b.steps.N, shares = d.b.block.shares
+    descend_rows(d, share_end(N, shares, share - 1), share_end(N, shares, share))
+
+
+cdef Span units_of(const Descent* d, int share) noexcept nogil:
+    """A share of the units of the step under work."""
+    cdef Span span
+    cdef const Backward* b = d.b
+    span.t = time_of(d.s, b.steps.T, b.reverse)
+    span.n0, span.k0, span.k1, span.m = 0, 0, count_at(b.steps, span.t), d.m
+    span.q0 = share_end(b.w.state_back.count, b.block.shares, share - 1)
+    span.q1 = share_end(b.w.state_back.count, b.block.shares, share)
+    return span
+
+
+cdef void gates_share(void* argument, int share, int rank) noexcept nogil:
+    cdef Descent* d = <Descent*>argument
+    cdef Span span = units_of(d, share)
+    step_gates(d.b, &span, share == 0)
+
+
+cdef void candidate_share(void* argument, int share, int rank) noexcept nogil:
+    cdef Descent* d = <Descent*>argument
+    cdef Span span = units_of(d, share)
+    step_candidate(d.b, &span)
+
+
+cdef void carry_share(void* argument, int share, int rank) noexcept nogil:
+    """The carry of one step, then, the same units being done with it, the gates of the step before in the block."""
+    cdef Descent* d = <Descent*>argument
+    cdef Span span = units_of(d, share)
+    cdef Descent before = d[0]
+    step_carry(d.b, &span)
+    if d.s > d.s_low:
+        before.s, before.m = d.s - 1, d.m + count_at(d.b.steps, span.t)
+        span = units_of(&before, share)
+        step_gates(d.b, &span, share == 0)
+
+
+cdef Py_ssize_t descend_by_units(Descent* d) noexcept nogil:
+    """All steps of a block, the units of each shared out; return the rows of the block."""
+    cdef Backward* b = d.b
+    d.s, d.m = d.s_high, 0
+    run_phase(b.block.team, gates_share, d, b.block.shares)
+    while True:
+        if b.w.layout.candidate.vectors:
+            run_phase(b.block.team, candidate_share, d, b.block.shares)
+        run_phase(b.block.team, carry_share, d, b.block.shares)
+        d.m += count_at(b.steps, time_of(d.s, b.steps.T, b.reverse))
+        if d.s == d.s_low:
+            return d.m
+        d.s -= 1
+
+
+cdef Py_ssize_t descend(Backward* b, Py_ssize_t s_high, Py_ssize_t s_low) noexcept nogil:
+    """The time loop over one block; return its rows."""
+    cdef Descent d = Descent(b, s_high, s_low, 0, 0)
+    cdef Py_ssize_t s, M = 0
+    if b.split == BY_UNITS:
+        return descend_by_units(&d)
+    if b.split == ALONE:
+        return descend_rows(&d, 0, b.steps.N)
+    run_phase(b.block.team, rows_share, &d, b.block.shares)
+    for s in range(s_low, s_high + 1):
+        M += count_at(b.steps, time_of(s, b.steps.T, b.reverse))
+    return M
+
+
+cdef struct Finish:
+    Backward* b
+    Py_ssize_t M    # rows of the block
+
+
+cdef void scatter_share(void* argument, int share, int rank) noexcept nogil:
+    """A share of the panels: the gradient of a gathered row adds up in the order of the block."""
+    cdef Finish* job = <Finish*>argument
+    cdef Backward* b = job.b
+    cdef const Layout* a = &b.w.layout
     cdef Py_ssize_t m, unit
-    cdef int p, v, n
+    cdef int p, v, n, first = share_end(a.count, b.block.shares, share - 1)
     cdef real* to
     cdef real* row
-    for m in range(M):
-        row = b.d_rows + b.ids[b.t_of[m] * b.x.t_step + b.n_of[m] * b.x.n_step] * a.gates * a.H
-        for p in range(a.count):
+    for m in range(job.M):
+        row = <real*>b.d_ih.data + b.ids[b.t_of[m] * b.x.t_step + b.n_of[m] * b.x.n_step] * b.d_ih.k_step
+        for p in range(first, share_end(a.count, b.block.shares, share)):
             for v in range(part_vectors(a, &a.input, p)):
                 unit = unit_of(a, p, v)
                 n = lanes(a.H, unit)
@@ -166,104 +305,62 @@ cdef void scatter_rows(Backward* b, Weights w, Py_ssize_t M) noexcept nogil:
                 v_store_n(to, v_load_n(to, n) + v_load(b.block.dz + (p * b.block.rows + m) * a.width * VLEN + v * VLEN), n)
 
 
-cdef void send_input(Backward* b, Weights w, Py_ssize_t M) noexcept nogil:
-    """dx = dz Wᵀ for the M rows of a block."""
-    cdef Py_ssize_t m, i
+cdef void send_share(void* argument, int share, int rank) noexcept nogil:
+    """dx = dz Wᵀ for a share of the rows of a block."""
+    cdef Finish* job = <Finish*>argument
+    cdef Backward* b = job.b
+    cdef Py_ssize_t m, i, first = share_end(<int>job.M, b.block.shares, share - 1)
+    cdef Py_ssize_t end = share_end(<int>job.M, b.block.shares, share)
     cdef real* to
-    cdef Inner inner = across_panels(&b.block, &w.layout, &w.layout.input)
-    gemm(M, b.dz_input, &inner, &w.input_back, b.block.zero_rows, 0, b.dx_rows, TILE_VECTORS * VLEN)
-    for m in range(M):
+    cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.input)
+    gemm(end - first, b.dz_input + first, &inner, &b.w.input_back, 0, b.w.input_back.count, b.block.zero_rows, 0,
+         b.dx_rows + first, TILE_VECTORS * VLEN)
+    for m in range(first, end):
         to = row_at(&b.dx, b.t_of[m], b.n_of[m])
         if b.add:
-            for i in range(b.I):
+            for i in range(b.w.I):
                 to[i] += b.dx_rows[m][i]
         else:
-            copy_row(to, b.dx_rows[m], b.I)
+            copy_row(to, b.dx_rows[m], b.w.I)
 
 
-cdef void end_block(Backward* b, Weights w, Py_ssize_t M) noexcept nogil:
-    cdef Layout* a = &w.layout
+cdef void end_block(Backward* b, Py_ssize_t M) noexcept nogil:
+    cdef const Layout* a = &b.w.layout
+    cdef Finish job = Finish(b, M)
     cdef Py_ssize_t m
-    add_weights(&b.block, a, &a.state, b.h_prev, M, b.H, &b.state)
+    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.H, &b.state)
     if a.candidate.vectors:
-        add_weights(&b.block, a, &a.candidate, b.reset_h, M, b.H, &b.candidate)
+        add_weights(&b.block, a, &a.candidate, b.reset_h, M, b.w.H, &b.candidate)
     add_bias(&b.block, a, M)
     if b.ids != NULL:
-        scatter_rows(b, w, M)
+        run_phase(b.block.team, scatter_share, &job, b.block.shares)
         return
     for m in range(M):
         b.x_rows[m] = row_at(&b.x, b.t_of[m], b.n_of[m])
-    add_weights(&b.block, a, &a.input, b.x_rows, M, b.I, &b.input)
+    add_weights(&b.block, a, &a.input, b.x_rows, M, b.w.I, &b.input)
     if b.dx.data != NULL:
-        send_input(b, w, M)
+        run_phase(b.block.team, send_share, &job, b.block.shares)
 
 
-cdef void run_backward(Backward* b, Weights w, Plan plan) noexcept nogil:
-    cdef Py_ssize_t s, t, M = 0, steps = 0, block_steps = b.block.rows // max(b.N, 1)
-    for s in range(b.T - 1, -1, -1):
-        t = time_of(s, b.T, b.reverse)
-        step_backward(b, w, plan, t, M)
-        M += plan.count_at(t)
-        steps += 1
-        if steps == block_steps or s == 0:
-            end_block(b, w, M)
-            M = steps = 0
-
-
-cdef backward_layer(Weights w, Kept kept, Rows dy, const real* dh, const real* dc, Rows dx, bint add, d_ih, d_hh, db_ih,
-                    db_hh, real* dh0, real* dc0, Rows watched):
-    """Run one layer and direction backwards; rows without data are not there.
-
-    dy IN [T, N, H]; dh, dc IN [N, H] or NULL: gradients of the final state; dx OUT [T, N, I], added to where `add`,
-    untouched at padded steps; d_ih OUT [I, G*H], zeros on entry where the input is ids; d_hh OUT [H, G*H]; db_ih, db_hh
-    OUT [G*H] or None; dh0, dc0 OUT [N, H], dc0 of an LSTM only; watched OUT [T, N, H]: the gradient of every h.
-    """
-    cdef Backward b
-    cdef Plan plan = kept.plan
-    cdef char* space = NULL
-    cdef Py_ssize_t n
-    cdef unsigned int mode
-    cdef bint need_dx = dx.data != NULL, biased = db_ih is not None
-    cdef cnp.ndarray x = kept.x
-    cdef real* weights_ih = data_of(checked(d_ih, "d_ih"))
-    cdef Lie lie_ih = by_input(weights_ih, &w.layout)
-    cdef Lie lie_hh = by_input(data_of(checked(d_hh, "d_hh")), &w.layout)
-    cdef real* bias_ih = optional(db_ih, "db_ih")
-    cdef real* bias_hh = optional(db_hh, "db_hh")
-    memset(&b, 0, sizeof(Backward))
-    b.T, b.N, b.I, b.H, b.reverse, b.add = plan.T, plan.N, w.I, w.H, kept.reverse, add
-    b.dy, b.dx, b.watched, b.h0, b.c0 = dy, dx, watched, kept.h0, kept.c0
-    b.state_row, b.input_row = round_up(w.H, VLEN), round_up(w.I, VLEN)
-    b.block.rows = min(max(BLOCK_ROWS // max(b.N, 1), 1), max(b.T, 1)) * b.N
-    b.h_kept = rows_of(kept.h)
-    if kept.c is not None:
-        b.c_kept = rows_of(kept.c)
-    if kept.gates is not None:
-        b.gates_kept = rows_of(kept.gates)
-    if x.ndim == 2:
-        b.ids, b.d_rows = <const int64_t*>cnp.PyArray_DATA(x), weights_ih
-        b.x.t_step, b.x.n_step = x.strides[0] // 8, x.strides[1] // 8
-    else:
-        b.x = rows_of(x)
-    w.need_state_back()
-    if need_dx:
-        w.need_input_back()
-    place_backward(&b, w, need_dx, &space)
-    cdef Buffer memory = take(<size_t>space)
-    space = memory.data
-    place_backward(&b, w, need_dx, &space)
-    with nogil:
-        mode = denormals_flush()
-        start_backward(&b, w, plan, need_dx, dh, dc)
-        run_backward(&b, w, plan)
-        give_weights(&w.layout, &w.layout.state, &b.state, b.H, &lie_hh)
-        give_weights(&w.layout, &w.layout.candidate, &b.candidate, b.H, &lie_hh)
-        if b.ids == NULL:
-            give_weights(&w.layout, &w.layout.input, &b.input, b.I, &lie_ih)
-        if biased:
-            give_bias(&w.layout, w.cell == GRU, b.block.bias, bias_ih, bias_hh)
-        for n in range(b.N):
-            memcpy(dh0 + n * b.H, b.dh + n * b.state_row, b.H * sizeof(real))
-            if dc0 != NULL:
-                memcpy(dc0 + n * b.H, b.dc + n * b.state_row, b.H * sizeof(real))
-        denormals_restore(mode)
+cdef void run_backward(void* argument, int task, int rank) noexcept nogil:
+    """Number `task` of an array of layers and directions, from the last step to the first."""
+    cdef Backward* b = <Backward*>argument + task
+    cdef const Pack* w = b.w
+    cdef Py_ssize_t n, low, high = b.steps.T - 1, H = w.H, steps = max(b.block.rows // max(b.steps.N, 1), 1)
+    cdef unsigned int mode = denormals_flush()
+    start_backward(b)
+    while high >= 0:
+        low = max(high - steps + 1, 0)
+        end_block(b, descend(b, high, low))
+        high = low - 1
+    give_weights(&w.layout, &w.layout.state, &b.state, H, &b.d_hh)
+    give_weights(&w.layout, &w.layout.candidate, &b.candidate, H, &b.d_hh)
+    if b.ids == NULL:
+        give_weights(&w.layout, &w.layout.input, &b.input, w.I, &b.d_ih)
+    if b.db_ih != NULL:
+        give_bias(&w.layout, w.cell == GRU, b.block.bias, b.db_ih, b.db_hh)
+    for n in range(b.steps.N):
+        memcpy(b.dh0 + n * H, b.dh + n * b.state_row, H * sizeof(real))
+        if b.dc0 != NULL:
+            memcpy(b.dc0 + n * H, b.dc + n * b.state_row, H * sizeof(real))
+    denormals_restore(mode)

@@ -19,8 +19,8 @@ cdef struct Step:
     real* reset_h          # OUT [rows, H], r * h of the GRU with reset before
 
 cdef struct Back:
-    # one row of the backward pass
-    Py_ssize_t H
+    # one row of the backward pass, units first ... end - 1: whole panels, the last ones up to H
+    Py_ssize_t H, first, end
     int activation
     const real* gates      # IN [saved * H]
     const real* h          # IN [H]

@@ -47,8 +47,8 @@ cdef extern from "gemm.h" nogil:
               const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset)
     void tile_pair(int vectors, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
                    const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset, PanelSteps step)
-    void gemm(Py_ssize_t rows, const_row* a, const Inner* inner, const Panels* b, const_row* init,
-              Py_ssize_t init_panel, real** out, Py_ssize_t out_panel)
+    void gemm(Py_ssize_t rows, const_row* a, const Inner* inner, const Panels* b, int first_panel, int end_panel,
+              const_row* init, Py_ssize_t init_panel, real** out, Py_ssize_t out_panel)
 
 cdef enum:
     AHEAD = 12  # rows by which prefetch_row runs ahead: more would fall out of the cache sets that such rows share

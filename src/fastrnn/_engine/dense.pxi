@@ -53,144 +53,182 @@ cdef class Matrix:
         self.has_back = True
 
 
-cdef struct Sweep:
+cdef struct DenseCall:
     # one call over M rows; a block's `dz` holds its outputs first, then their gradients
+    const Panels* weights
+    const Panels* back      # NULL where no gradients are wanted
+    const Layout* layout
+    const real* bias
     Py_ssize_t M, K, J
+    double seconds          # about, on one core
     Block block
     const_row* x_rows       # [block] -> [K]
     const_row* bias_rows    # [block] -> the bias, every row the same
     Panels weight           # gradient, [panel][K][width * VLEN]
     real* dx                # [block, K rounded up]
     real** dx_rows          # [block]
+    # of the block under work, which begins at row `begin` and has `count` rows
+    Py_ssize_t begin, count
+    real* y                 # OUT [M, J]
+    real* dx_out            # OUT [., K]
+    const int64_t* rows     # IN  [M]: which rows of x and dx_out count, or NULL for all
+    const int64_t* targets  # IN  [M]
+    const double* scale     # IN  [M]: dL / d loss of a row
+    double* losses          # OUT [M]
 
 
-cdef Sweep make_sweep(Matrix w, Py_ssize_t M) noexcept nogil:
-    cdef Sweep s
+cdef DenseCall begin_call(Matrix w, Py_ssize_t M, bint back):
+    cdef DenseCall s
     cdef Py_ssize_t rows = max(BLOCK_NUMBERS // (w.layout.count * w.layout.width * VLEN), LEAST_ROWS)
-    memset(&s, 0, sizeof(Sweep))
-    s.M, s.K, s.J = M, w.K, w.J
+    memset(&s, 0, sizeof(DenseCall))
+    if back:
+        w.need_back()
+        s.back = &w.back
+    s.weights, s.layout, s.bias, s.M, s.K, s.J = &w.panels, &w.layout, w.bias, M, w.K, w.J
     s.block.rows = min(min(rows, BLOCK_ROWS), M)
+    s.seconds = (3 if back else 1) * seconds_of(<double>s.K * s.J, M)
+    s.block.shares = shares_for(s.seconds)
     return s
 
 
-cdef void place_sweep(Sweep* s, Matrix w, bint back, char** space) noexcept nogil:
-    """Lay the workspace out; from NULL it is only measured. `back`: whether gradients are wanted."""
-    cdef Layout* a = &w.layout
+cdef void place_call(DenseCall* s, char** space) noexcept nogil:
+    """Lay the workspace out; from NULL it is only measured."""
+    cdef const Layout* a = s.layout
     cdef Py_ssize_t rows = s.block.rows
     place_block(&s.block, a, s.K, space)
     s.x_rows = <const_row*>carve(space, rows * sizeof(real*))
     s.bias_rows = <const_row*>carve(space, rows * sizeof(real*))
-    if back:
+    if s.back != NULL:
         s.weight = forward_panels(a, &a.input, s.K, space)
         s.dx = <real*>carve(space, rows * round_up(s.K, VLEN) * sizeof(real))
         s.dx_rows = <real**>carve(space, rows * sizeof(real*))
 
 
-cdef void start_sweep(Sweep* s, Matrix w, bint back) noexcept nogil:
+cdef Buffer call_memory(DenseCall* s):
+    """The workspace of a call, laid out."""
+    cdef char* space = NULL
+    place_call(s, &space)
+    cdef Buffer memory = take(<size_t>space)
+    space = memory.data
+    place_call(s, &space)
+    return memory
+
+
+cdef void start_call(DenseCall* s) noexcept nogil:
     """Fill what stays the same through the call."""
-    cdef Layout* a = &w.layout
+    cdef const Layout* a = s.layout
     cdef Py_ssize_t m, row = a.width * VLEN
     start_block(&s.block, a, s.K)
     memset(s.block.dz + (a.count - 1) * s.block.rows * row, 0, s.block.rows * row * sizeof(real))
     for m in range(s.block.rows):
-        s.bias_rows[m] = w.bias
-        if back:
+        s.bias_rows[m] = s.bias
+        if s.back != NULL:
             s.dx_rows[m] = s.dx + m * round_up(s.K, VLEN)
-    if back:
+    if s.back != NULL:
         clear_panels(&s.weight)
 
 
-cdef void outputs(Sweep* s, Matrix w, const real* x, const int64_t* rows, Py_ssize_t M) noexcept nogil:
-    """The block's z = x Wᵀ + bias for M rows of x; `rows` IN [M] tells which, NULL the first."""
+cdef void point_rows(DenseCall* s, const real* x) noexcept nogil:
+    cdef Py_ssize_t m
+    for m in range(s.count):
+        s.x_rows[m] = x + (s.begin + m if s.rows == NULL else s.rows[s.begin + m]) * s.K
+
+
+cdef inline real* panel_of(const DenseCall* s, Py_ssize_t m, int p) noexcept nogil:
+    """Row m of the block in panel p."""
+    return s.block.dz + (p * s.block.rows + m) * s.layout.width * VLEN
+
+
+cdef void outputs_share(void* argument, int share, int rank) noexcept nogil:
+    """z = x Wᵀ + bias of the block in a share of the panels, and its copy in y where one is wanted."""
+    cdef DenseCall* s = <DenseCall*>argument
     cdef Inner inner = run_of(s.K)
+    cdef Py_ssize_t m, columns = s.layout.width * VLEN
+    cdef int p, first = share_end(s.weights.count, s.block.shares, share - 1)
+    cdef int end = share_end(s.weights.count, s.block.shares, share)
+    gemm(s.count, s.x_rows, &inner, s.weights, first, end, s.bias_rows, columns, <real**>s.block.dz_rows,
+         s.block.rows * columns)
+    if s.y != NULL:
+        for m in range(s.count):
+            for p in range(first, end):
+                copy_row(s.y + (s.begin + m) * s.J + p * columns, panel_of(s, m, p), min(columns, s.J - p * columns))
+
+
+cdef void losses_share(void* argument, int share, int rank) noexcept nogil:
+    """The losses of a share of the block's rows, and their gradients in place of the logits."""
+    cdef DenseCall* s = <DenseCall*>argument
+    cdef Py_ssize_t m, panel_step = s.block.rows * s.layout.width * VLEN
+    for m in range(s.begin + share_end(<int>s.count, s.block.shares, share - 1),
+                   s.begin + share_end(<int>s.count, s.block.shares, share)):
+        s.losses[m] = softmax_row(panel_of(s, m - s.begin, 0), panel_step, s.layout, s.targets[m], s.scale[m],
+                                  s.back != NULL)
+
+
+cdef void gradients(DenseCall* s) noexcept nogil:
+    """From dz of the block add to the parameters' gradients and give dx."""
+    cdef const Layout* a = s.layout
     cdef Py_ssize_t m
-    for m in range(M):
-        s.x_rows[m] = x + (m if rows == NULL else rows[m]) * s.K
-    gemm(M, s.x_rows, &inner, &w.panels, s.bias_rows, w.layout.width * VLEN, <real**>s.block.dz_rows,
-         s.block.rows * w.layout.width * VLEN)
+    add_weights(&s.block, a, &a.input, s.x_rows, s.count, s.K, &s.weight)
+    add_bias(&s.block, a, s.count)
+    share_product(s.block.team, s.block.shares, s.count, s.block.dz_rows, across_panels(&s.block, a, &a.input), s.back,
+                  s.block.zero_rows, 0, s.dx_rows, TILE_VECTORS * VLEN)
+    for m in range(s.count):
+        copy_row(s.dx_out + (s.begin + m if s.rows == NULL else s.rows[s.begin + m]) * s.K, s.dx_rows[m], s.K)
 
 
-cdef void gradients(Sweep* s, Matrix w, real* dx, const int64_t* rows, Py_ssize_t M) noexcept nogil:
-    """From dz of a block, to which x_rows belong, add to the parameters' gradients and give dx OUT [., K]."""
-    cdef Layout* a = &w.layout
-    cdef Inner inner = across_panels(&s.block, a, &a.input)
-    cdef Py_ssize_t m
-    add_weights(&s.block, a, &a.input, s.x_rows, M, s.K, &s.weight)
-    add_bias(&s.block, a, M)
-    gemm(M, s.block.dz_rows, &inner, &w.back, s.block.zero_rows, 0, s.dx_rows, TILE_VECTORS * VLEN)
-    for m in range(M):
-        copy_row(dx + (m if rows == NULL else rows[m]) * s.K, s.dx_rows[m], s.K)
-
-
-cdef void give_parameters(Sweep* s, Matrix w, real* d_weight, real* d_bias) noexcept nogil:
+cdef void give_parameters(DenseCall* s, real* d_weight, real* d_bias) noexcept nogil:
     """d_weight OUT [J, K], d_bias OUT [J] or NULL."""
     cdef Lie lie = by_unit(d_weight, s.K)
-    give_weights(&w.layout, &w.layout.input, &s.weight, s.K, &lie)
-    give_bias(&w.layout, False, s.block.bias, d_bias, NULL)
-
-
-cdef inline real* panel_of(const Sweep* s, const Layout* a, Py_ssize_t m, int p) noexcept nogil:
-    """Row m of the block in panel p."""
-    return s.block.dz + (p * s.block.rows + m) * a.width * VLEN
+    give_weights(s.layout, &s.layout.input, &s.weight, s.K, &lie)
+    give_bias(s.layout, False, s.block.bias, d_bias, NULL)
 
 
 def dense_forward(Matrix w, cnp.ndarray x, cnp.ndarray y):
     """y OUT [M, J] = x IN [M, K] Wᵀ + bias, both contiguous."""
-    cdef Sweep s = make_sweep(w, x.shape[0])
-    cdef Layout* a = &w.layout
+    cdef DenseCall s = begin_call(w, x.shape[0], False)
     cdef const real* from_ = data_of(checked(x, "x"))
-    cdef real* to = data_of(checked(y, "y"))
-    cdef char* space = NULL
-    cdef Py_ssize_t begin, m, M, columns = a.width * VLEN
-    cdef int p
+    cdef Py_ssize_t begin
     cdef unsigned int mode
-    place_sweep(&s, w, False, &space)
-    cdef Buffer memory = take(<size_t>space)
-    space = memory.data
-    place_sweep(&s, w, False, &space)
+    cdef Buffer memory = call_memory(&s)
+    s.y = data_of(checked(y, "y"))
     with nogil:
         mode = denormals_flush()
-        start_sweep(&s, w, False)
+        s.block.team = begin_region(s.block.shares, s.seconds)
+        start_call(&s)
         for begin from 0 <= begin < s.M by max(s.block.rows, 1):
-            M = min(s.block.rows, s.M - begin)
-            outputs(&s, w, from_ + begin * s.K, NULL, M)
-            for m in range(M):
-                for p in range(a.count):
-                    copy_row(to + (begin + m) * s.J + p * columns, panel_of(&s, a, m, p),
-                             min(columns, s.J - p * columns))
+            s.begin, s.count = begin, min(s.block.rows, s.M - begin)
+            point_rows(&s, from_)
+            run_phase(s.block.team, outputs_share, &s, s.block.shares)
+        end_region(s.block.team)
         denormals_restore(mode)
 
 
 def dense_backward(Matrix w, cnp.ndarray x, cnp.ndarray dy, cnp.ndarray dx, cnp.ndarray d_weight, d_bias):
     """dx OUT [M, K], d_weight OUT [J, K], d_bias OUT [J] or None from x IN [M, K] and dy IN [M, J], all contiguous."""
-    cdef Sweep s = make_sweep(w, x.shape[0])
-    cdef Layout* a = &w.layout
+    cdef DenseCall s = begin_call(w, x.shape[0], True)
     cdef const real* from_ = data_of(checked(x, "x"))
     cdef const real* above = data_of(checked(dy, "dy"))
-    cdef real* below = data_of(checked(dx, "dx"))
     cdef real* weight = data_of(checked(d_weight, "d_weight"))
     cdef real* bias = optional(d_bias, "d_bias")
-    cdef char* space = NULL
-    cdef Py_ssize_t begin, m, M, columns = a.width * VLEN
+    cdef Py_ssize_t begin, m, columns = s.layout.width * VLEN
     cdef int p
     cdef unsigned int mode
-    w.need_back()
-    place_sweep(&s, w, True, &space)
-    cdef Buffer memory = take(<size_t>space)
-    space = memory.data
-    place_sweep(&s, w, True, &space)
+    cdef Buffer memory = call_memory(&s)
+    s.dx_out = data_of(checked(dx, "dx"))
     with nogil:
         mode = denormals_flush()
-        start_sweep(&s, w, True)
+        s.block.team = begin_region(s.block.shares, s.seconds)
+        start_call(&s)
         for begin from 0 <= begin < s.M by max(s.block.rows, 1):
-            M = min(s.block.rows, s.M - begin)
-            for m in range(M):
-                s.x_rows[m] = from_ + (begin + m) * s.K
-                for p in range(a.count):
-                    copy_row(panel_of(&s, a, m, p), above + (begin + m) * s.J + p * columns,
+            s.begin, s.count = begin, min(s.block.rows, s.M - begin)
+            point_rows(&s, from_)
+            for m in range(s.count):
+                for p in range(s.layout.count):
+                    copy_row(panel_of(&s, m, p), above + (begin + m) * s.J + p * columns,
                              min(columns, s.J - p * columns))
-            gradients(&s, w, below + begin * s.K, NULL, M)
-        give_parameters(&s, w, weight, bias)
+            gradients(&s)
+        give_parameters(&s, weight, bias)
+        end_region(s.block.team)
         denormals_restore(mode)
 
 
@@ -202,37 +240,30 @@ def dense_cross_entropy(Matrix w, cnp.ndarray h, cnp.ndarray rows, cnp.ndarray t
     losses OUT float64 [M]; dh OUT [·, K], zeros on entry, or None, which asks for the losses alone; d_weight OUT
     [J, K]; d_bias OUT [J] or None.
     """
-    cdef Sweep s = make_sweep(w, rows.shape[0])
-    cdef Layout* a = &w.layout
+    cdef DenseCall s = begin_call(w, rows.shape[0], dh is not None)
     cdef const real* from_ = data_of(checked(h, "h"))
-    cdef const int64_t* row = <const int64_t*>cnp.PyArray_DATA(rows)
-    cdef const int64_t* target = <const int64_t*>cnp.PyArray_DATA(targets)
-    cdef const double* weight_of = <const double*>cnp.PyArray_DATA(scale)
-    cdef double* loss = <double*>cnp.PyArray_DATA(losses)
-    cdef real* below = optional(dh, "dh")
     cdef real* weight = optional(d_weight, "d_weight")
     cdef real* bias = optional(d_bias, "d_bias")
-    cdef bint back = dh is not None
-    cdef char* space = NULL
-    cdef Py_ssize_t begin, m, M, panel_step = s.block.rows * a.width * VLEN
+    cdef Py_ssize_t begin
     cdef unsigned int mode
-    if back:
-        w.need_back()
-    place_sweep(&s, w, back, &space)
-    cdef Buffer memory = take(<size_t>space)
-    space = memory.data
-    place_sweep(&s, w, back, &space)
+    cdef Buffer memory = call_memory(&s)
+    s.rows = <const int64_t*>cnp.PyArray_DATA(rows)
+    s.targets = <const int64_t*>cnp.PyArray_DATA(targets)
+    s.scale = <const double*>cnp.PyArray_DATA(scale)
+    s.losses = <double*>cnp.PyArray_DATA(losses)
+    s.dx_out = optional(dh, "dh")
     with nogil:
         mode = denormals_flush()
-        start_sweep(&s, w, back)
+        s.block.team = begin_region(s.block.shares, s.seconds)
+        start_call(&s)
         for begin from 0 <= begin < s.M by max(s.block.rows, 1):
-            M = min(s.block.rows, s.M - begin)
-            outputs(&s, w, from_, row + begin, M)
-            for m in range(M):
-                loss[begin + m] = softmax_row(panel_of(&s, a, m, 0), panel_step, a, target[begin + m],
-                                              weight_of[begin + m], back)
-            if back:
-                gradients(&s, w, below, row + begin, M)
-        if back:
-            give_parameters(&s, w, weight, bias)
+            s.begin, s.count = begin, min(s.block.rows, s.M - begin)
+            point_rows(&s, from_)
+            run_phase(s.block.team, outputs_share, &s, s.block.shares)
+            run_phase(s.block.team, losses_share, &s, s.block.shares)
+            if s.back != NULL:
+                gradients(&s)
+        if s.back != NULL:
+            give_parameters(&s, weight, bias)
+        end_region(s.block.team)
         denormals_restore(mode)

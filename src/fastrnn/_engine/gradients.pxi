@@ -2,6 +2,8 @@
 
 cdef struct Block:
     # the rows of some whole steps (of a Dense layer: any rows), their gradients, and room to multiply these out
+    Team* team                      # who shares out the products
+    int shares                      # into so many
     Py_ssize_t rows                 # at most
     real* dz                        # [panel][rows][width * VLEN]: gradients of the pre-activations
     const_row* dz_rows              # [rows] -> panel 0
@@ -53,23 +55,38 @@ cdef Inner across_panels(const Block* b, const Layout* a, const Part* part) noex
     return inner
 
 
-cdef void add_weights(Block* b, const Layout* a, const Part* part, const_row* rows, Py_ssize_t M, Py_ssize_t K,
-                      Panels* gradient) noexcept nogil:
-    """gradient += rowsᵀ dz over the M rows of a block; rows IN [M] -> [K]."""
-    cdef Py_ssize_t i, m, tile_step = spread(M * TILE_ROWS)
+cdef struct Transposition:
+    # rows of inputs on their way into `transposed`
+    Block* block
+    const_row* rows     # IN  [M] -> [K]
+    Py_ssize_t M, K
+
+
+cdef void transpose_share(void* argument, int share, int rank) noexcept nogil:
+    cdef Transposition* job = <Transposition*>argument
+    cdef Py_ssize_t i, m, K = job.K, tile_step = spread(job.M * TILE_ROWS)
+    cdef int end = share_end(<int>job.M, job.block.shares, share)
     cdef real* to
-    cdef Panels dz
-    cdef Inner inner
-    for m in range(M):
-        if m + AHEAD < M:
-            prefetch_row(rows[m + AHEAD], K)
-        to = b.transposed + m * TILE_ROWS
+    for m in range(share_end(<int>job.M, job.block.shares, share - 1), end):
+        if m + AHEAD < end:
+            prefetch_row(job.rows[m + AHEAD], K)
+        to = job.block.transposed + m * TILE_ROWS
         for i from 0 <= i <= K - TILE_ROWS by TILE_ROWS:
-            memcpy(to, rows[m] + i, TILE_ROWS * sizeof(real))
+            memcpy(to, job.rows[m] + i, TILE_ROWS * sizeof(real))
             to += tile_step
         i = K - K % TILE_ROWS
         if i < K:
-            copy_row(to, rows[m] + i, K - i)
+            copy_row(to, job.rows[m] + i, K - i)
+
+
+cdef void add_weights(Block* b, const Layout* a, const Part* part, const_row* rows, Py_ssize_t M, Py_ssize_t K,
+                      Panels* gradient) noexcept nogil:
+    """gradient += rowsᵀ dz over the M rows of a block; rows IN [M] -> [K]."""
+    cdef Py_ssize_t i, tile_step = spread(M * TILE_ROWS)
+    cdef Transposition job = Transposition(b, rows, M, K)
+    cdef Panels dz
+    cdef Inner inner
+    run_phase(b.team, transpose_share, &job, b.shares)
     for i in range(K):
         b.transposed_rows[i] = b.transposed + (i // TILE_ROWS) * tile_step + i % TILE_ROWS
         b.gradient_rows[i] = gradient.data + i * gradient.row_step
@@ -77,8 +94,8 @@ cdef void add_weights(Block* b, const Layout* a, const Part* part, const_row* ro
     dz.panel_step, dz.row_step = b.rows * a.width * VLEN, a.width * VLEN
     dz.count, dz.vectors, dz.last = gradient.count, gradient.vectors, gradient.last
     inner.runs, inner.run, inner.a_step, inner.a_run, inner.b_step = 1, M, TILE_ROWS, 0, 0
-    gemm(K, b.transposed_rows, &inner, &dz, <const_row*>b.gradient_rows, gradient.panel_step,
-         b.gradient_rows, gradient.panel_step)
+    share_product(b.team, b.shares, K, b.transposed_rows, inner, &dz, <const_row*>b.gradient_rows, gradient.panel_step,
+                  b.gradient_rows, gradient.panel_step)
 
 
 cdef void add_bias(Block* b, const Layout* a, Py_ssize_t M) noexcept nogil:

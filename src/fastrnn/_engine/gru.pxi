@@ -41,8 +41,8 @@ cdef void gru_backward(const Back* s) noexcept nogil:
     cdef Py_ssize_t j, H = s.H
     cdef int n
     cdef vec reset, update, candidate, product, dh, dn
-    cdef real* dz = s.dz
-    for j from 0 <= j < H by VLEN:
+    cdef real* dz = s.dz + s.first // VLEN * s.dz_step
+    for j from s.first <= j < s.end by VLEN:
         n = lanes(H, j)
         reset, update = v_load_n(s.gates + j, n), v_load_n(s.gates + H + j, n)
         candidate, product = v_load_n(s.gates + 2 * H + j, n), v_load_n(s.gates + 3 * H + j, n)

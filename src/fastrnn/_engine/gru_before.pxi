@@ -47,8 +47,8 @@ cdef void gru_before_backward(const Back* s) noexcept nogil:
     cdef Py_ssize_t j, H = s.H
     cdef int n
     cdef vec update, candidate, dh
-    cdef real* dz = s.dz
-    for j from 0 <= j < H by VLEN:
+    cdef real* dz = s.dz + s.first // VLEN * s.dz_step
+    for j from s.first <= j < s.end by VLEN:
         n = lanes(H, j)
         update, candidate = v_load_n(s.gates + H + j, n), v_load_n(s.gates + 2 * H + j, n)
         dh = loss_gradient(s, j, n)
@@ -63,8 +63,8 @@ cdef void gru_reset_backward(const Back* s, const real* dreset_h) noexcept nogil
     cdef Py_ssize_t j, H = s.H
     cdef int n
     cdef vec reset, d
-    cdef real* dz = s.dz
-    for j from 0 <= j < H by VLEN:
+    cdef real* dz = s.dz + s.first // VLEN * s.dz_step
+    for j from s.first <= j < s.end by VLEN:
         n = lanes(H, j)
         reset, d = v_load_n(s.gates + j, n), v_load(dreset_h + j)
         v_store(dz + VLEN, d * v_load_n(s.h_prev + j, n) * (reset * (1 - reset)))

@@ -42,8 +42,8 @@ cdef void lstm_backward(const Back* s) noexcept nogil:
     cdef Py_ssize_t j, H = s.H
     cdef int n
     cdef vec i, f, g, o, tanh_c, dh, dc
-    cdef real* dz = s.dz
-    for j from 0 <= j < H by VLEN:
+    cdef real* dz = s.dz + s.first // VLEN * s.dz_step
+    for j from s.first <= j < s.end by VLEN:
         n = lanes(H, j)
         i, f = v_load_n(s.gates + j, n), v_load_n(s.gates + H + j, n)
         g, o = v_load_n(s.gates + 2 * H + j, n), v_load_n(s.gates + 3 * H + j, n)

@@ -159,111 +159,115 @@ cdef inline Inner run_of(Py_ssize_t K) noexcept nogil:
     return inner
 
 
+cdef struct Pack:
+    # the parameters of one layer and direction as the engine reads them
+    int cell, activation
+    Py_ssize_t I, H
+    Layout layout
+    Panels input, state, candidate                      # forward
+    Panels input_back, state_back, candidate_back       # backward
+    real* bias                                          # [panel][width * VLEN]
+    const real* rows                                    # weight_ih [I, G*H], for integer input
+
+
 cdef class Weights:
-    """The parameters of one layer and direction as the engine reads them."""
-    cdef int cell, activation
-    cdef Py_ssize_t I, H
-    cdef Layout layout
-    cdef Panels input, state, candidate                     # forward
-    cdef Panels input_back, state_back, candidate_back      # backward
-    cdef real* bias                                         # [panel][width * VLEN]
-    cdef const real* rows                                   # weight_ih [I, G*H], for integer input
+    """The parameters of one layer and direction, and their packs; those that not every call needs follow when used."""
+    cdef Pack pack
     cdef cnp.ndarray weight_ih, weight_hh
     cdef Buffer state_memory, input_memory, state_back_memory, input_back_memory
-    cdef bint has_input, has_state_back, has_input_back
 
-    def __init__(self, int cell, int activation, Py_ssize_t I, Py_ssize_t H):
-        self.cell, self.activation, self.I, self.H = cell, activation, I, H
-        self.layout = make_layout(cell, H)
+    def __init__(self, int cell, int activation, Py_ssize_t I, Py_ssize_t H, cnp.ndarray weight_ih,
+                 cnp.ndarray weight_hh, bias_ih, bias_hh):
+        """Take parameters: weight_ih [I, G*H], weight_hh [H, G*H], biases [G*H] or None."""
+        cdef Pack* w = &self.pack
+        cdef Layout* a = &w.layout
         cdef char* space = NULL
-        self.place_state(&space)
+        w.cell, w.activation, w.I, w.H, a[0] = cell, activation, I, H, make_layout(cell, H)
+        self.weight_ih, self.weight_hh = checked(weight_ih, "weight_ih"), checked(weight_hh, "weight_hh")
+        w.rows = data_of(weight_ih)
+        place_state(w, &space)
         self.state_memory = take(<size_t>space)
         space = self.state_memory.data
-        self.place_state(&space)
-
-    cdef void place_state(self, char** space):
-        cdef Layout* a = &self.layout
-        self.state = forward_panels(a, &a.state, self.H, space)
-        self.candidate = forward_panels(a, &a.candidate, self.H, space)
-        self.bias = <real*>carve(space, a.count * a.width * VLEN * sizeof(real))
-
-    cdef void place_state_back(self, char** space):
-        self.state_back = backward_panels(&self.layout, &self.layout.state, self.H, space)
-        self.candidate_back = backward_panels(&self.layout, &self.layout.candidate, self.H, space)
-
-    def set(self, cnp.ndarray weight_ih, cnp.ndarray weight_hh, bias_ih, bias_hh):
-        """Take new parameters: weight_ih [I, G*H], weight_hh [H, G*H], biases [G*H] or None. Packs follow when used."""
-        checked(weight_ih, "weight_ih")
-        checked(weight_hh, "weight_hh")
-        cdef Layout* a = &self.layout
-        self.weight_ih, self.weight_hh = weight_ih, weight_hh
-        self.rows = data_of(weight_ih)
-        self.has_input = self.has_state_back = self.has_input_back = False
+        place_state(w, &space)
         cdef Lie state = by_input(data_of(weight_hh), a)
-        pack_forward(a, &a.state, &state, self.H, &self.state)
-        pack_forward(a, &a.candidate, &state, self.H, &self.candidate)
-        memset(self.bias, 0, a.count * a.width * VLEN * sizeof(real))
+        pack_forward(a, &a.state, &state, H, &w.state)
+        pack_forward(a, &a.candidate, &state, H, &w.candidate)
+        memset(w.bias, 0, a.count * a.width * VLEN * sizeof(real))
         if bias_ih is not None:
-            self.set_bias(data_of(checked(bias_ih, "bias_ih")), data_of(checked(bias_hh, "bias_hh")))
-
-    cdef void set_bias(self, const real* bias_ih, const real* bias_hh):
-        """Sum the two biases of each pre-activation; only the GRU's s and n keep theirs apart."""
-        cdef Layout* a = &self.layout
-        cdef int p, v, lane
-        cdef Py_ssize_t unit, g
-        cdef real* b
-        for p in range(a.count):
-            for v in range(a.width):
-                unit = unit_of(a, p, v)
-                b = self.bias + (p * a.width + v) * VLEN
-                for lane in range(lanes(self.H, unit)):
-                    g = a.order[v] * self.H + unit + lane
-                    if self.cell == GRU and v == 0:
-                        b[lane] = bias_ih[g]
-                    elif self.cell == GRU and v == 3:
-                        b[lane] = bias_hh[g]
-                    else:
-                        b[lane] = bias_ih[g] + bias_hh[g]
+            sum_biases(w, data_of(checked(bias_ih, "bias_ih")), data_of(checked(bias_hh, "bias_hh")))
 
     cdef need_input(self):
         """Pack the input weights, which integer input never needs."""
+        cdef Pack* w = &self.pack
+        cdef Layout* a = &w.layout
+        cdef Lie input = by_input(w.rows, a)
         cdef char* space = NULL
-        if self.has_input:
+        if self.input_memory is not None:
             return
-        if self.input_memory is None:
-            forward_panels(&self.layout, &self.layout.input, self.I, &space)
-            self.input_memory = take(<size_t>space)
+        forward_panels(a, &a.input, w.I, &space)
+        self.input_memory = take(<size_t>space)
         space = self.input_memory.data
-        self.input = forward_panels(&self.layout, &self.layout.input, self.I, &space)
-        cdef Lie input = by_input(self.rows, &self.layout)
-        pack_forward(&self.layout, &self.layout.input, &input, self.I, &self.input)
-        self.has_input = True
+        w.input = forward_panels(a, &a.input, w.I, &space)
+        pack_forward(a, &a.input, &input, w.I, &w.input)
 
     cdef need_state_back(self):
         """Pack the transposed recurrent weights, which carry the gradient from step to step."""
+        cdef Pack* w = &self.pack
+        cdef Layout* a = &w.layout
+        cdef Lie state = by_input(data_of(self.weight_hh), a)
         cdef char* space = NULL
-        if self.has_state_back:
+        if self.state_back_memory is not None:
             return
-        if self.state_back_memory is None:
-            self.place_state_back(&space)
-            self.state_back_memory = take(<size_t>space)
+        place_state_back(w, &space)
+        self.state_back_memory = take(<size_t>space)
         space = self.state_back_memory.data
-        self.place_state_back(&space)
-        cdef Lie state = by_input(data_of(self.weight_hh), &self.layout)
-        pack_backward(&self.layout, &self.layout.state, &state, self.H, &self.state_back)
-        pack_backward(&self.layout, &self.layout.candidate, &state, self.H, &self.candidate_back)
-        self.has_state_back = True
+        place_state_back(w, &space)
+        pack_backward(a, &a.state, &state, w.H, &w.state_back)
+        pack_backward(a, &a.candidate, &state, w.H, &w.candidate_back)
 
     cdef need_input_back(self):
         """Pack the transposed input weights, which give the gradient of the input."""
+        cdef Pack* w = &self.pack
+        cdef Layout* a = &w.layout
+        cdef Lie input = by_input(w.rows, a)
         cdef char* space = NULL
-        if self.has_input_back:
+        if self.input_back_memory is not None:
             return
-        if self.input_back_memory is None:
-            backward_panels(&self.layout, &self.layout.input, self.I, &space)
-            self.input_back_memory = take(<size_t>space)
+        backward_panels(a, &a.input, w.I, &space)
+        self.input_back_memory = take(<size_t>space)
         space = self.input_back_memory.data
-        self.input_back = backward_panels(&self.layout, &self.layout.input, self.I, &space)
-        cdef Lie input = by_input(self.rows, &self.layout)
-        pack_backward(&self.layout, &self.layout.input, &input, self.I, &self.input_back)
-        self.has_input_back = True
+        w.input_back = backward_panels(a, &a.input, w.I, &space)
+        pack_backward(a, &a.input, &input, w.I, &w.input_back)
+
+
+cdef void place_state(Pack* w, char** space) noexcept nogil:
+    cdef Layout* a = &w.layout
+    w.state = forward_panels(a, &a.state, w.H, space)
+    w.candidate = forward_panels(a, &a.candidate, w.H, space)
+    w.bias = <real*>carve(space, a.count * a.width * VLEN * sizeof(real))
+
+
+cdef void place_state_back(Pack* w, char** space) noexcept nogil:
+    cdef Layout* a = &w.layout
+    w.state_back = backward_panels(a, &a.state, w.H, space)
+    w.candidate_back = backward_panels(a, &a.candidate, w.H, space)
+
+
+cdef void sum_biases(Pack* w, const real* bias_ih, const real* bias_hh) noexcept nogil:
+    """Sum the two biases of each pre-activation; only the GRU's s and n keep theirs apart."""
+    cdef Layout* a = &w.layout
+    cdef int p, v, lane
+    cdef Py_ssize_t unit, g
+    cdef real* b
+    for p in range(a.count):
+        for v in range(a.width):
+            unit = unit_of(a, p, v)
+            b = w.bias + (p * a.width + v) * VLEN
+            for lane in range(lanes(w.H, unit)):
+                g = a.order[v] * w.H + unit + lane
+                if w.cell == GRU and v == 0:
+                    b[lane] = bias_ih[g]
+                elif w.cell == GRU and v == 3:
+                    b[lane] = bias_hh[g]
+                else:
+                    b[lane] = bias_ih[g] + bias_hh[g]

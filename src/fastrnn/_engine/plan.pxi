@@ -6,93 +6,122 @@ cdef const uint8_t* flags_of(cnp.ndarray array):
     return <const uint8_t*>cnp.PyArray_DATA(array)
 
 
+cdef struct Steps:
+    # the rows to work on, step by step: all N of them (`full`), or a list for each step
+    Py_ssize_t T, N
+    bint full
+    int32_t* rows          # [sum of the counts]: active rows of step 0, of step 1, ...; 0 ... N - 1 once when full
+    Py_ssize_t* first      # [T + 1]: where a step's rows begin
+    const uint8_t* active  # [T, N] or NULL when full
+    const uint8_t* resets  # [T, N] or NULL: where a row's state restarts
+
+
+cdef void place_steps(Steps* s, char** space) noexcept nogil:
+    s.rows = <int32_t*>carve(space, (s.N if s.full else s.T * s.N) * sizeof(int32_t))
+    s.first = <Py_ssize_t*>carve(space, (1 if s.full else s.T + 1) * sizeof(Py_ssize_t))
+
+
+cdef void list_rows(Steps* s) noexcept nogil:
+    cdef Py_ssize_t t, n, count = 0
+    if s.full:
+        for n in range(s.N):
+            s.rows[n] = <int32_t>n
+        return
+    for t in range(s.T):
+        s.first[t] = count
+        for n in range(s.N):
+            if s.active[t * s.N + n]:
+                s.rows[count] = <int32_t>n
+                count += 1
+    s.first[s.T] = count
+
+
+cdef inline Py_ssize_t count_at(const Steps* s, Py_ssize_t t) noexcept nogil:
+    return s.N if s.full else s.first[t + 1] - s.first[t]
+
+
+cdef inline const int32_t* rows_at(const Steps* s, Py_ssize_t t) noexcept nogil:
+    return s.rows if s.full else s.rows + s.first[t]
+
+
+cdef inline Py_ssize_t place_of(const Steps* s, Py_ssize_t t, Py_ssize_t n) noexcept nogil:
+    """How many of a step's rows stand before row n: where a share of the batch begins in the step's list."""
+    cdef const int32_t* rows
+    cdef Py_ssize_t low = 0, high, middle
+    if s.full or n == 0:
+        return n
+    rows, high = rows_at(s, t), count_at(s, t)
+    if n >= s.N:
+        return high
+    while low < high:
+        middle = (low + high) // 2
+        if rows[middle] < n:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
 cdef class Plan:
-    """Rows to work on, step by step: all N of them (`full`), or a list per step; and where a row's state restarts."""
-    cdef Py_ssize_t T, N
-    cdef bint full
-    cdef int32_t* rows          # [sum of the counts]: active rows of step 0, of step 1, ...; all rows when full
-    cdef Py_ssize_t* first      # [T + 1]: where a step's rows begin
-    cdef const uint8_t* resets  # [T, N] or NULL
-    cdef cnp.ndarray active_array, resets_array
+    """The steps of a call, and the memory that holds them."""
+    cdef Steps steps
+    cdef cnp.ndarray active, resets
     cdef Buffer memory
 
     def __cinit__(self, Py_ssize_t T, Py_ssize_t N, cnp.ndarray active, cnp.ndarray resets):
         """active, resets: bool [T, N], contiguous, or None."""
+        cdef Steps* s = &self.steps
         cdef char* space = NULL
-        self.T, self.N, self.full = T, N, active is None
-        self.active_array, self.resets_array = active, resets
-        self.resets = flags_of(resets)
-        self.place(&space)
+        self.active, self.resets = active, resets
+        s.T, s.N, s.full = T, N, active is None
+        s.active, s.resets = flags_of(active), flags_of(resets)
+        place_steps(s, &space)
         self.memory = take(<size_t>space)
         space = self.memory.data
-        self.place(&space)
-        self.list_rows(flags_of(active))
-
-    cdef void place(self, char** space):
-        self.rows = <int32_t*>carve(space, (self.N if self.full else self.T * self.N) * sizeof(int32_t))
-        self.first = <Py_ssize_t*>carve(space, (1 if self.full else self.T + 1) * sizeof(Py_ssize_t))
-
-    cdef void list_rows(self, const uint8_t* active) noexcept nogil:
-        cdef Py_ssize_t t, n, count = 0
-        if self.full:
-            for n in range(self.N):
-                self.rows[n] = <int32_t>n
-            return
-        for t in range(self.T):
-            self.first[t] = count
-            for n in range(self.N):
-                if active[t * self.N + n]:
-                    self.rows[count] = <int32_t>n
-                    count += 1
-        self.first[self.T] = count
-
-    cdef inline Py_ssize_t count_at(self, Py_ssize_t t) noexcept nogil:
-        return self.N if self.full else self.first[t + 1] - self.first[t]
-
-    cdef inline const int32_t* rows_at(self, Py_ssize_t t) noexcept nogil:
-        return self.rows if self.full else self.rows + self.first[t]
+        place_steps(s, &space)
+        list_rows(s)
 
 
 cdef enum:
     INITIAL = -1  # the state before the sequence
     ZERO = -2     # a restart
 
-cdef void list_previous(Plan plan, bint reverse, int32_t* last, int32_t* previous) noexcept nogil:
+cdef void list_previous(const Steps* steps, bint reverse, int32_t* last, int32_t* previous) noexcept nogil:
     """last [N] scratch -> previous OUT [T, N]: the step whose state a real step starts from, INITIAL or ZERO."""
     cdef Py_ssize_t s, t, k, n
     cdef int32_t latest
-    for n in range(plan.N):
+    for n in range(steps.N):
         last[n] = INITIAL
-    for s in range(plan.T):
-        t = plan.T - 1 - s if reverse else s
-        for k in range(plan.count_at(t)):
-            n = plan.rows_at(t)[k]
+    for s in range(steps.T):
+        t = steps.T - 1 - s if reverse else s
+        for k in range(count_at(steps, t)):
+            n = rows_at(steps, t)[k]
             latest = last[n]
-            if plan.resets != NULL and restarts(plan, reverse, t, n, latest):
+            if steps.resets != NULL and restarts(steps, reverse, t, n, latest):
                 latest = ZERO
-            previous[t * plan.N + n] = latest
+            previous[t * steps.N + n] = latest
             last[n] = <int32_t>t
 
 
-cdef inline bint restarts(Plan plan, bint reverse, Py_ssize_t t, Py_ssize_t n, Py_ssize_t last) noexcept nogil:
+cdef inline bint restarts(const Steps* steps, bint reverse, Py_ssize_t t, Py_ssize_t n, Py_ssize_t last) noexcept nogil:
     """Whether the state of row n is dropped before step t, its latest real step being `last` (negative: none).
 
     A reset at t parts t from what came before it in time: the reverse direction drops on leaving t."""
     if reverse:
-        return last >= 0 and plan.resets[last * plan.N + n] != 0
-    return plan.resets[t * plan.N + n] != 0
+        return last >= 0 and steps.resets[last * steps.N + n] != 0
+    return steps.resets[t * steps.N + n] != 0
 
 
-cdef void fill_padding(Plan plan, const Rows* y, Py_ssize_t J, bint hold, bint reverse) noexcept nogil:
+cdef void fill_padding(const Steps* steps, const Rows* y, Py_ssize_t J, bint hold, bint reverse) noexcept nogil:
     """y IN-OUT [T, N, J]: at padded steps 0, or the row's latest output in the direction's order."""
     cdef Py_ssize_t s, t, n
-    cdef const uint8_t* active = <const uint8_t*>cnp.PyArray_DATA(plan.active_array)
+    cdef const uint8_t* active = steps.active
     cdef const real* latest
-    for n in range(plan.N):
+    for n in range(steps.N):
         latest = NULL
-        for s in range(plan.T):
-            t = plan.T - 1 - s if reverse else s
-            if active[t * plan.N + n]:
+        for s in range(steps.T):
+            t = steps.T - 1 - s if reverse else s
+            if active[t * steps.N + n]:
                 latest = row_at(y, t, n)
             elif hold and latest != NULL:
                 memcpy(row_at(y, t, n), latest, J * sizeof(real))
@@ -100,18 +129,18 @@ cdef void fill_padding(Plan plan, const Rows* y, Py_ssize_t J, bint hold, bint r
                 memset(row_at(y, t, n), 0, J * sizeof(real))
 
 
-cdef void gather_held(Plan plan, const Rows* dy, Py_ssize_t J, bint reverse) noexcept nogil:
+cdef void gather_held(const Steps* steps, const Rows* dy, Py_ssize_t J, bint reverse) noexcept nogil:
     """dy IN-OUT [T, N, J]: the gradient at held steps joins the one of the output they repeat, the latest step first."""
     cdef Py_ssize_t s, t, n, j
-    cdef const uint8_t* active = <const uint8_t*>cnp.PyArray_DATA(plan.active_array)
+    cdef const uint8_t* active = steps.active
     cdef real* held
     cdef real* row
-    for n in range(plan.N):
+    for n in range(steps.N):
         held = NULL
-        for s in range(plan.T - 1, -1, -1):
-            t = plan.T - 1 - s if reverse else s
+        for s in range(steps.T - 1, -1, -1):
+            t = steps.T - 1 - s if reverse else s
             row = row_at(dy, t, n)
             if held != NULL:
                 for j in range(J):
                     row[j] += held[j]
-            held = NULL if active[t * plan.N + n] else row
+            held = NULL if active[t * steps.N + n] else row

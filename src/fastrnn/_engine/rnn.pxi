@@ -50,12 +50,11 @@ cdef void rnn_forward(const Step* s, const Group* group, real* z) noexcept nogil
 
 
 cdef void rnn_backward(const Back* s) noexcept nogil:
-    cdef Py_ssize_t j, end = round_up(s.H, TILE_VECTORS * VLEN)
-    cdef Py_ssize_t panel = TILE_VECTORS * VLEN
+    cdef Py_ssize_t j, panel = TILE_VECTORS * VLEN, end = round_up(s.end, panel)
     cdef int n
     cdef vec dh
     cdef real* dz
-    for j from 0 <= j < end by VLEN:
+    for j from s.first <= j < end by VLEN:
         dz = s.dz + (j // panel) * s.dz_step + j % panel
         n = lanes(s.H, j)
         if n <= 0:

@@ -12,6 +12,12 @@ cdef inline Rows no_rows() noexcept nogil:
     return rows
 
 
+cdef double layer_seconds(const Pack* w, Py_ssize_t T, Py_ssize_t N) noexcept nogil:
+    """About how long one core takes for the forward pass of a layer and direction."""
+    cdef double gates = w.layout.gates * w.H
+    return T * seconds_of(gates * w.H, N) + seconds_of(gates * w.I, <double>T * N)
+
+
 def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cnp.ndarray y, cnp.ndarray h_final, c_final,
                   bint keep, bint hold, dropout):
     """Run all layers and directions; return what the backward pass needs, a `Kept` for each, or None.
@@ -21,7 +27,7 @@ def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cn
     `hold`, the row's latest output; h_final, c_final OUT [L*D, N, H], c_final of LSTMs only, else None; dropout:
     (seed, count, p) or None.
     """
-    cdef Py_ssize_t T = x.shape[0], N = x.shape[1], H = (<Weights>weights[0]).H
+    cdef Py_ssize_t T = x.shape[0], N = x.shape[1], H = (<Weights>weights[0]).pack.H
     cdef Py_ssize_t layer, d, k, L = len(weights) // D, size = N * H
     cdef Plan plan = Plan(T, N, active, resets)
     cdef real* h_initial = optional(h0, "h0")
@@ -31,6 +37,7 @@ def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cn
     cdef Rows rows, part
     cdef Weights w
     cdef Kept kept = None
+    cdef Forward run[2]
     cdef cnp.ndarray below = x, above = None
     cdef list tape = [] if keep else None
     for layer in range(L):
@@ -39,19 +46,91 @@ def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cn
         for d in range(D):
             k = layer * D + d
             w = weights[k]
-            part = columns_of(&rows, d * H)
+            if below.ndim == 3:
+                w.need_input()
+            memset(&run[d], 0, sizeof(Forward))
+            run[d].w, run[d].steps, run[d].n1, run[d].reverse, run[d].keep = &w.pack, &plan.steps, N, d == 1, keep
+            run[d].y = columns_of(&rows, d * H)
+            run[d].ids, run[d].x = ids_of(below), input_rows(below)
+            run[d].h0, run[d].c0 = part_of(h_initial, k, size), part_of(c_initial, k, size)
+            run[d].h_final, run[d].c_final = h_out + k * size, part_of(c_out, k, size)
             if keep:
-                kept = new_kept(w, plan, below, part_of(h_initial, k, size), part_of(c_initial, k, size), (h0, c0), d == 1,
+                kept = new_kept(&w.pack, plan, below, run[d].h0, run[d].c0, (h0, c0), d == 1,
                                 None if layer == L - 1 else above[:, :, d * H:(d + 1) * H])
+                keep_in(&run[d], kept)
                 tape.append(kept)
-            forward_layer(w, plan, below, part_of(h_initial, k, size), part_of(c_initial, k, size), d == 1, part,
-                          h_out + k * size, part_of(c_out, k, size), kept)
-            if layer == L - 1 and not plan.full:
-                fill_padding(plan, &part, H, hold, d == 1)
+        forward_layer(run, D)
+        if layer == L - 1 and not plan.steps.full:
+            for d in range(D):
+                fill_padding(&plan.steps, &run[d].y, H, hold, d == 1)
         below = above
         if dropout is not None and layer < L - 1:
             below = dropped(above, dropout, layer)
     return tape
+
+
+cdef forward_layer(Forward* directions, int D):
+    """Run the directions of a layer, shared out as suits their shape."""
+    cdef const Pack* w = directions[0].w
+    cdef Py_ssize_t T = directions[0].steps.T, N = directions[0].steps.N
+    cdef double seconds = D * layer_seconds(w, T, N)
+    cdef int d, r, shares = shares_for(seconds)
+    cdef Split split = split_of(shares, D, N, seconds_of(<double>w.layout.gates * w.H * w.H, N))
+    cdef int ranges = shares if split == BY_ROWS else 1
+    cdef Buffer list_memory = take(D * ranges * sizeof(Forward))
+    cdef Forward* runs = <Forward*>list_memory.data
+    cdef Forward* f
+    cdef list memory = []
+    for d in range(D):
+        for r in range(ranges):
+            f = &runs[d * ranges + r]
+            f[0] = directions[d]
+            f.n0, f.n1 = share_end(<int>N, ranges, r - 1), share_end(<int>N, ranges, r)
+            f.shares = shares if split == BY_UNITS else 1
+            f.chunk = chunk_steps(&w.layout, T, f.n1 - f.n0)
+            memory.append(forward_memory(f))
+    cdef Team* team
+    with nogil:
+        team = begin_region(shares, seconds)
+        if split == BY_UNITS:
+            for d in range(D):
+                runs[d].team = team
+                run_forward(runs, d, 0)
+        else:
+            run_phase(team, run_forward, runs, D * ranges)
+        end_region(team)
+
+
+cdef Buffer forward_memory(Forward* f):
+    """The workspace of a run, laid out."""
+    cdef char* space = NULL
+    place_forward(f, &space)
+    cdef Buffer memory = take(<size_t>space)
+    space = memory.data
+    place_forward(f, &space)
+    return memory
+
+
+cdef keep_in(Forward* f, Kept kept):
+    f.h_kept = rows_of(kept.h)
+    if kept.c is not None:
+        f.c_kept = rows_of(kept.c)
+    if kept.gates is not None:
+        f.gates_kept = rows_of(kept.gates)
+
+
+cdef Rows input_rows(cnp.ndarray x):
+    """Where the rows of x lie; of ids only the steps between them, in numbers."""
+    cdef Rows rows = no_rows()
+    if x.ndim == 3:
+        return rows_of(x)
+    rows.t_step, rows.n_step = x.strides[0] // <Py_ssize_t>sizeof(int64_t), x.strides[1] // <Py_ssize_t>sizeof(int64_t)
+    return rows
+
+
+cdef const int64_t* ids_of(cnp.ndarray x):
+    """The data of integer input, or NULL."""
+    return <const int64_t*>cnp.PyArray_DATA(x) if x.ndim == 2 else NULL
 
 
 def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradients, cnp.ndarray dh0, dc0, list watched,
@@ -64,32 +143,121 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
     LSTMs only, else None; watched: arrays [T, N, H] for the gradient of every h, in the order of the layers, or None.
     """
     cdef Plan plan = (<Kept>tape[0]).plan
-    cdef Py_ssize_t T = plan.T, N = plan.N, H = (<Weights>weights[0]).H
+    cdef Py_ssize_t T = plan.steps.T, N = plan.steps.N, H = (<Weights>weights[0]).pack.H
     cdef Py_ssize_t layer, d, k, L = len(weights) // D, size = N * H
     cdef real* dh_final = optional(dh, "dh")
     cdef real* dc_final = optional(dc, "dc")
     cdef real* dh_out = data_of(checked(dh0, "dh0"))
     cdef real* dc_out = optional(dc0, "dc0")
-    cdef Rows rows, part, given
+    cdef Rows rows, part
+    cdef Weights w
+    cdef Backward run[2]
     cdef cnp.ndarray above = dy, below
-    if hold and dy is not None and not plan.full:
+    if hold and dy is not None and not plan.steps.full:
         above = pooled((T, N, D * H))
         above[...] = dy
         rows = rows_of(above)
         for d in range(D):
             part = columns_of(&rows, d * H)
-            gather_held(plan, &part, H, d == 1)
+            gather_held(&plan.steps, &part, H, d == 1)
     for layer in range(L - 1, -1, -1):
         below = dx if layer == 0 else pooled((T, N, D * H))
-        rows = no_rows() if above is None else rows_of(above)
-        given = no_rows() if below is None else rows_of(below)
         for d in range(D):
             k = layer * D + d
-            part = columns_of(&rows, d * H) if above is not None else rows
-            d_ih, d_hh, db_ih, db_hh = gradients[k]
-            backward_layer(weights[k], tape[k], part, part_of(dh_final, k, size), part_of(dc_final, k, size), given, d == 1,
-                           d_ih, d_hh, db_ih, db_hh, dh_out + k * size, part_of(dc_out, k, size),
-                           no_rows() if watched is None else rows_of(watched[k]))
+            w = weights[k]
+            memset(&run[d], 0, sizeof(Backward))
+            recall(&run[d], w, tape[k])
+            if above is not None:
+                rows = rows_of(above)
+                run[d].dy = columns_of(&rows, d * H)
+            if below is not None:
+                run[d].dx = rows_of(below)
+                w.need_input_back()
+            run[d].dh_final, run[d].dc_final = part_of(dh_final, k, size), part_of(dc_final, k, size)
+            run[d].dh0, run[d].dc0 = dh_out + k * size, part_of(dc_out, k, size)
+            if watched is not None:
+                run[d].watched = rows_of(watched[k])
+            give_into(&run[d], gradients[k])
+        backward_layer(run, D)
         above = below
         if dropout is not None and layer:
             above = dropped(below, dropout, layer - 1)
+
+
+cdef recall(Backward* b, Weights w, Kept kept):
+    """Point a backward pass at what its forward pass left."""
+    w.need_state_back()
+    b.w, b.steps, b.reverse, b.h0, b.c0 = &w.pack, &kept.plan.steps, kept.reverse, kept.h0, kept.c0
+    b.ids, b.x = ids_of(kept.x), input_rows(kept.x)
+    b.h_kept = rows_of(kept.h)
+    if kept.c is not None:
+        b.c_kept = rows_of(kept.c)
+    if kept.gates is not None:
+        b.gates_kept = rows_of(kept.gates)
+
+
+cdef give_into(Backward* b, list gradients):
+    """Point a backward pass at the arrays for its gradients."""
+    d_ih, d_hh, db_ih, db_hh = gradients
+    b.d_ih = by_input(data_of(checked(d_ih, "d_ih")), &b.w.layout)
+    b.d_hh = by_input(data_of(checked(d_hh, "d_hh")), &b.w.layout)
+    b.db_ih, b.db_hh = optional(db_ih, "db_ih"), optional(db_hh, "db_hh")
+
+
+cdef backward_layer(Backward* directions, int D):
+    """Run the directions of a layer backwards, shared out as suits their shape."""
+    cdef const Pack* w = directions[0].w
+    cdef Py_ssize_t T = directions[0].steps.T, N = directions[0].steps.N
+    cdef double seconds = 3 * D * layer_seconds(w, T, N)
+    cdef int d, shares = shares_for(seconds)
+    cdef Split split = split_of(shares, D, N, seconds_of(<double>w.layout.gates * w.H * w.H, N))
+    cdef Backward* b
+    cdef Rows below = directions[0].dx
+    cdef cnp.ndarray second = None
+    cdef list memory = []
+    if split == SIDE_BY_SIDE and below.data != NULL:  # each writes its own, and the sum is made at the end
+        second = pooled((T, N, w.I))
+        directions[1].dx = rows_of(second)
+    for d in range(D):
+        b = &directions[d]
+        b.split, b.add = split, d == 1 and second is None
+        b.block.shares = 1 if split == SIDE_BY_SIDE else shares
+        b.state_row, b.input_row = round_up(w.H, VLEN), round_up(w.I, VLEN)
+        b.block.rows = min(max(BLOCK_ROWS // max(N, 1), 1), max(T, 1)) * N
+        memory.append(backward_memory(b))
+    cdef Team* team
+    with nogil:
+        team = begin_region(shares, seconds)
+        if split == SIDE_BY_SIDE:
+            run_phase(team, run_backward, directions, D)
+            if below.data != NULL:
+                add_input(directions)
+        else:
+            for d in range(D):
+                directions[d].block.team = team
+                run_backward(directions, d, 0)
+        end_region(team)
+
+
+cdef Buffer backward_memory(Backward* b):
+    """The workspace of a backward pass, laid out."""
+    cdef char* space = NULL
+    place_backward(b, &space)
+    cdef Buffer memory = take(<size_t>space)
+    space = memory.data
+    place_backward(b, &space)
+    return memory
+
+
+cdef void add_input(Backward* directions) noexcept nogil:
+    """Add the second direction's gradient of the input to the first's, at the real steps."""
+    cdef const Steps* steps = directions[0].steps
+    cdef Py_ssize_t t, k, i, n
+    cdef real* to
+    cdef const real* from_
+    for t in range(steps.T):
+        for k in range(count_at(steps, t)):
+            n = rows_at(steps, t)[k]
+            to, from_ = row_at(&directions[0].dx, t, n), row_at(&directions[1].dx, t, n)
+            for i in range(directions[0].w.I):
+                to[i] += from_[i]

@@ -138,16 +138,17 @@ def check_state(
     parts: tuple[Any, ...] = (state,)
     if len(names) == 2:
         if not isinstance(state, (tuple, list)) or len(state) != 2:
-            came = f"{type(state).__name__} of {len(state)}" if isinstance(state, (tuple, list)) else type(state).__name__
-            raise ValueError(f"{name} of an LSTM must be the pair (h, c), got {came}")
+            count = f" of {len(state)}" if isinstance(state, (tuple, list)) else ""
+            raise ValueError(f"{name} of an LSTM must be the pair (h, c), got {type(state).__name__}{count}")
         parts = tuple(state)
         if name == "state" and any(part is None for part in parts):
             raise ValueError("state of an LSTM must be a whole pair (h, c), got None for one of them")
     elif isinstance(state, tuple):
         raise ValueError(f"{name} must be one array, got a tuple of {len(state)}")
+    labels = [f"{name} {letter}" for letter in names] if len(names) == 2 else [name]
     checked = [
-        None if part is None else check_part(part, f"{name} {letter}" if len(names) == 2 else name, shape, batched, dtype)
-        for part, letter in zip(parts, names, strict=True)
+        None if part is None else check_part(part, label, shape, batched, dtype)
+        for part, label in zip(parts, labels, strict=True)
     ]
     return checked[0], checked[1] if len(checked) == 2 else None
 
@@ -183,8 +184,7 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: tu
         raise ValueError(f"out must have the shape {shape}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out must be writable")
-    effort = 10_000  # of looking for a number in common where strides interlace; beyond it the answer is yes
-    if any(array is not None and np.may_share_memory(out, as_array(array), effort) for array in inputs):
+    if any(array is not None and np.shares_memory(out, as_array(array)) for array in inputs):
         raise ValueError("out must not share memory with an input")
 
 

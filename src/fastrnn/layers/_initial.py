@@ -39,8 +39,8 @@ def initial_values(
 ) -> dict[str, np.ndarray]:
     """Return the initial parameters of a recurrent layer, {torch's name: array}.
 
-    ``init="default"`` draws input weights from Glorot's uniform distribution and recurrent weights orthogonal, both gate
-    by gate, with zero biases but 1 for an LSTM's forget gate (in ``bias_ih`` alone, so that it counts once);
+    ``init="default"`` draws input weights from Glorot's uniform distribution and recurrent weights orthogonal, both
+    gate by gate, with zero biases but 1 for an LSTM's forget gate (in ``bias_ih`` alone, so that it counts once);
     ``"torch"`` draws everything from U(-1/sqrt(H), 1/sqrt(H)); a number b from U(-b, b).
     """
     rng = np.random.default_rng(seed)

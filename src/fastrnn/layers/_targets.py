@@ -1,4 +1,4 @@
-"""Check what a loss is given: targets, masks, reductions. The engine's losses and the reference call the same functions."""
+"""Check what a loss is given: targets, masks, reductions; for the engine's losses and for the reference."""
 
 from __future__ import annotations
 

@@ -86,8 +86,8 @@ class Dense(DenseBase):
             (...), booleans, or weights of the positions. Nothing at a position that does not count, nan included,
             reaches a result.
         reduction : {"mean", "sum", "time_sum"}
-            Divide the sum by the sum of the weights, by nothing, or by the length of the first axis (of a batch-first h:
-            the sum over time of batch means).
+            Divide the sum by the sum of the weights, by nothing, or by the length of the first axis (of a batch-first
+            h: the sum over time of batch means).
 
         Returns
         -------

@@ -258,7 +258,7 @@ class Recurrent(Layer):
         return tuple([parameter.version for parameter in self._parameters.values()])
 
     def _weights(self, engine: Any) -> tuple[list[Any], tuple[int, ...]]:
-        """Return the packed parameters of every layer and direction, and their versions; packed again if they changed."""
+        """Return the packed parameters of every layer and direction, packed again if they changed, and their versions."""
         versions = self._versions()
         if self._packed is None or self._packed[1] != versions:
             self._packed = (self._pack(engine), versions)
@@ -267,12 +267,12 @@ class Recurrent(Layer):
     def _pack(self, engine: Any) -> list[Any]:
         stored = [parameter.stored for parameter in self._parameters.values()]
         count, nothing = (4, []) if self.bias else (2, [None, None])
-        weights = []
-        for k in range(0, len(stored), count):
-            packed = engine.Weights(self._number, self._activation, stored[k].shape[0], self.hidden_size)
-            packed.set(*stored[k : k + count], *nothing)
-            weights.append(packed)
-        return weights
+        return [
+            engine.Weights(
+                self._number, self._activation, len(stored[k]), self.hidden_size, *stored[k : k + count], *nothing
+            )
+            for k in range(0, len(stored), count)
+        ]
 
 
 class RNN(Recurrent):
@@ -397,5 +397,3 @@ class GRU(Recurrent):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
         return {**super().get_config(), "reset_after": self.reset_after}
-
-

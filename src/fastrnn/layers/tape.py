@@ -60,13 +60,12 @@ class Tape:
         """Return every gate and state: LSTM i, f, g, o, c, h; GRU r, z, n, h; RNN h."""
         self._refuse_spent("gates")
         names = self.layer._gate_names
-        return [
-            {
-                name: self._show(kept.h if name == "h" else kept.c if name == "c" else kept.gates[:, :, names.index(name)])
-                for name in names
-            }
-            for kept in self.kept
-        ]
+        return [{name: self._show(self._part(kept, name, names)) for name in names} for kept in self.kept]
+
+    @staticmethod
+    def _part(kept: Any, name: str, names: tuple[str, ...]) -> Array:
+        part: Array = {"h": kept.h, "c": kept.c}[name] if name in "hc" else kept.gates[:, :, names.index(name)]
+        return part
 
     def masks(self) -> list[Array]:
         """Return the dropout masks between the layers, 0 or 1 / (1 - p); none without dropout."""

@@ -148,7 +148,7 @@ class Recurrent(Layer):
             arguments.check_ids(rows, active, self.input_size)
         starts = arguments.check_resets(resets, T, N, batched, self.batch_first)
         initial = self._state(state, N, batched, "state")
-        shape = arguments.as_given(np.empty((T, N, 0)), batched, self.batch_first).shape[:-1] + (self._directions * H,)
+        shape = (*arguments.as_given(np.empty((T, N)), batched, self.batch_first).shape, self._directions * H)
         given = state if isinstance(state, (tuple, list)) else (state,)
         arguments.check_out(out, shape, self.dtype, (rows, *given))
 

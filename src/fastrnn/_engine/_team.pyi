@@ -1,0 +1,10 @@
+from typing import Any
+
+api: object
+MAX_THREADS: int
+
+def get_num_threads() -> int: ...
+def set_num_threads(num_threads: int) -> None: ...
+def exercise(
+    threads: int, phases: int, tasks: int, *, work: int = 0, nested: bool = False, wake: bool = True
+) -> dict[str, Any]: ...
