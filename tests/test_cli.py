@@ -1,0 +1,273 @@
+"""The command line, called as a function and as a program: train, sample, demo, info, and errors in one line."""
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+from helpers import python
+
+import fastrnn
+from fastrnn import cli, demo, optim
+from fastrnn.models import LanguageModel
+
+TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 10
+TINY = ["--hidden-size", "8", "--layers", "1", "--epochs", "2", "--batch-size", "4", "--sequence-length", "8"]
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    """The exit code, standard output and standard error of a command."""
+    try:
+        code = cli.main([os.fspath(argument) for argument in arguments])
+    except SystemExit as exit:
+        code = exit.code
+    written = capsys.readouterr()
+    return code, written.out, written.err
+
+
+def program(*arguments, **environment) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "fastrnn.cli", *map(os.fspath, arguments)],
+        env={**os.environ, **environment}, capture_output=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "saved.safetensors"
+    fit = {"epochs": 1, "batch_size": 4, "sequence_length": 8, "verbose": 0}
+    fastrnn.save(LanguageModel(hidden_size=8, num_layers=1, random_state=0).fit(TEXT, **fit), path)
+    return path
+
+
+def test_train_sample_info(text, tmp_path):
+    model = tmp_path / "text.safetensors"
+    trained = program("train", text, "-o", model, *TINY)
+    assert (trained.returncode, trained.stderr) == (0, b"")
+    lines = trained.stdout.decode().splitlines()
+    assert lines[0] == "432 characters to train on, 48 held out"
+    assert lines[1].split() == ["epoch", "training", "held", "out", "bits", "per", "character"]
+    assert [line.split()[0] for line in lines[2:4]] == ["1", "2"]
+    assert lines[4] == f"saved {model}"
+
+    sampled = program("sample", model, "--length", "20", "--prompt", "the ", "--seed", "3")
+    assert (sampled.returncode, sampled.stderr) == (0, b"")
+    assert sampled.stdout.decode() == "the " + fastrnn.load(model).sample(20, "the ", random_state=3) + "\n"
+
+    info = program("info")
+    cpu = fastrnn.cpu_info()
+    assert (info.returncode, info.stderr) == (0, b"")
+    for word in (fastrnn.__version__, f"used: {cpu['isa']}", *cpu["compiled"], *cpu["detected"], *cpu["dtypes"]):
+        assert word in info.stdout.decode()
+
+
+def test_the_program_is_installed():
+    (program,) = metadata.entry_points(group="console_scripts", name="fastrnn")
+    assert program.load() is cli.main
+
+
+def test_info_loads_little():
+    code = "import sys, fastrnn.cli; fastrnn.cli.main(['info']); print('modules', *sys.modules)"
+    modules = python(code).stdout.partition("modules ")[2].split()
+    assert "fastrnn.cli" in modules
+    assert not {"tqdm", "safetensors", "fastrnn.models", "fastrnn.layers"} & set(modules)
+
+
+def test_training_is_the_models_own(text, tmp_path, capsys):
+    options = {
+        "--cell": "gru", "--hidden-size": 9, "--layers": 2, "--embedding": 3, "--dropout": 0.25, "--epochs": 2,
+        "--batch-size": 5, "--sequence-length": 7, "--optimizer": "rmsprop", "--learning-rate": 0.01,
+        "--schedule": "cosine", "--clip-norm": 0.5, "--held-out": 0.2, "--seed": 2**63,
+    }  # fmt: skip
+    path = tmp_path / "model"
+    arguments = [str(part) for option in options.items() for part in option]
+    assert run(capsys, "train", text, "-o", path, *arguments)[0] == 0
+    expected = LanguageModel(
+        cell="gru", hidden_size=9, num_layers=2, embedding_size=3, dropout=0.25, random_state=2**63
+    ).fit(
+        TEXT[:384], TEXT[384:], epochs=2, batch_size=5, sequence_length=7, optimizer="rmsprop", learning_rate=0.01,
+        schedule="cosine", clip_norm=0.5, verbose=0,
+    )  # fmt: skip
+    model = fastrnn.load(path)
+    assert model.get_params() == expected.get_params()
+    assert model.history_ == expected.history_
+    assert model.sample(20) == expected.sample(20)
+
+
+def test_defaults_are_those_of_the_model():
+    parser = cli.make_parser()
+    arguments = vars(parser.parse_args(["train", "x"]))
+    names = {"layers": "num_layers", "embedding": "embedding_size"}
+    given = {names.get(name, name): value for name, value in arguments.items()}
+    for function in (LanguageModel, LanguageModel.fit):
+        shared = {k: p.default for k, p in inspect.signature(function).parameters.items() if k in given}
+        assert len(shared) == (5 if function is LanguageModel else 7)
+        assert {name: given[name] for name in shared} == shared
+    arguments = vars(parser.parse_args(["sample", "x"]))
+    shared = {k: p.default for k, p in inspect.signature(LanguageModel.sample).parameters.items() if k in arguments}
+    assert {name: arguments[name] for name in ("prompt", "temperature", "top_k")} == {
+        name: shared[name] for name in ("prompt", "temperature", "top_k")
+    }
+
+
+def test_choices_are_those_of_the_model():
+    from fastrnn.models.language import CELLS
+    from fastrnn.train.loop import OPTIMIZERS, SCHEDULES
+
+    for option, choices in (("--cell", CELLS), ("--optimizer", OPTIMIZERS), ("--schedule", SCHEDULES)):
+        for choice in choices:
+            cli.make_parser().parse_args(["train", "x", option, choice])
+
+
+def test_no_clipping_and_nothing_held_out(text, tmp_path, capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr(LanguageModel, "fit", lambda self, *arguments, **options: seen.append((arguments, options)))
+    assert run(capsys, "train", text, "--held-out", "0", "--clip-norm", "0", "-o", tmp_path / "m")[0] == 0
+    assert seen[0][0] == (TEXT, None)
+    assert seen[0][1]["clip_norm"] is None
+
+
+def test_each_file_is_held_out_at_its_end(tmp_path, capsys):
+    (tmp_path / "a").write_text("abcdefghij", encoding="utf-8-sig")  # the mark is no character of the text
+    (tmp_path / "b").write_bytes("0123456789ÄÖÜß\r\n".encode())
+    assert cli.read_texts([tmp_path / "a", tmp_path / "b"], 0.2) == ("abcdefgh0123456789ÄÖ", "ijÜß\n")
+    assert cli.read_texts([tmp_path / "b", tmp_path / "a"], 0) == ("0123456789ÄÖÜß\nabcdefghij", "")
+
+
+def test_samples(saved, capsys):
+    def sampled(*options):
+        code, out, err = run(capsys, "sample", saved, "--length", "30", *options)
+        assert (code, err) == (0, "")
+        return out
+
+    model = fastrnn.load(saved)
+    assert sampled("--seed", "1") == sampled("--seed", "1") == model.sample(30, random_state=1) + "\n"
+    assert sampled() != sampled()
+    assert sampled("--temperature", "0") == model.sample(30, temperature=0) + "\n"
+    assert sampled("--top-k", "2", "--temperature", "2", "--seed", "1") == (
+        model.sample(30, temperature=2, top_k=2, random_state=1) + "\n"
+    )
+
+
+def test_a_terminal_that_cannot_show_a_character(saved):
+    alpha = "\N{GREEK SMALL LETTER ALPHA}"
+    done = program("sample", saved, "--prompt", alpha, "--length", "1", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"\\u03b1")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="uses a POSIX pipe")
+def test_a_reader_that_has_seen_enough(saved):
+    command = [sys.executable, "-m", "fastrnn.cli", "sample", os.fspath(saved), "--length", "3000", "--seed", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["sample"], ["demo"], ["info"]])
+def test_help(command, capsys):
+    code, out, err = run(capsys, *command, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"usage: {' '.join(['fastrnn', *command])}")
+    assert "examples:" in out or command in (["demo"], ["info"])
+
+
+def test_version(capsys):
+    assert run(capsys, "--version") == (0, f"fastrnn {fastrnn.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [], ["dance"], ["train"], ["sample"], ["info", "more"], ["train", "x", "--cell", "mlp"],
+        ["train", "x", "--epochs", "0"], ["train", "x", "--hidden-size", "big"], ["train", "x", "--held-out", "1"],
+        ["train", "x", "--dropout", "-0.1"], ["train", "x", "--learning-rate", "0"], ["train", "x", "--seed", "-1"],
+        ["train", "x", "--clip-norm", "nan"], ["sample", "x", "--temperature", "-1"], ["sample", "x", "--top-k", "0"],
+        ["sample", "x", "--seed", str(2**64)],
+    ],
+)  # fmt: skip
+def test_wrong_usage(arguments, capsys):
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert "fastrnn" in err.splitlines()[-1] and "error: " in err.splitlines()[-1]
+
+
+def wrong(capsys, words, *arguments):
+    code, _, err = run(capsys, *arguments)
+    assert code == 1
+    assert err.startswith("fastrnn: ") and err.count("\n") == 1
+    assert words in err
+
+
+def test_errors_are_one_line(text, saved, tmp_path, capsys):
+    absent, bytes_, empty, layer = (tmp_path / name for name in ("absent", "bytes", "empty", "layer"))
+    bytes_.write_bytes(b"abc\xff")
+    empty.write_bytes(b"")
+    fastrnn.save(fastrnn.Dense(2, 2), layer)
+    wrong(capsys, f"{absent}: No such file", "train", absent)
+    wrong(capsys, f"{bytes_} is not UTF-8 text: invalid start byte at byte 3", "train", bytes_)
+    wrong(capsys, "text must have at least 2 characters, got 0", "train", empty, "-o", tmp_path / "m")
+    wrong(capsys, f"{tmp_path / 'no'}: no such folder", "train", text, "-o", tmp_path / "no" / "m")
+    wrong(capsys, f"{tmp_path}: is a folder", "train", text, "-o", tmp_path)
+    wrong(capsys, "dropout acts between layers", "train", text, "-o", tmp_path / "m", *TINY, "--dropout", "0.5")
+    wrong(capsys, f"{absent}: No such file", "sample", absent)
+    wrong(capsys, f"{text} is not a safetensors file", "sample", text)
+    wrong(capsys, f"{layer} holds a layer, Dense", "sample", layer)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_diverged_training_is_an_error(text, tmp_path, capsys):
+    options = [*TINY, "--optimizer", "sgd", "--learning-rate", "1e300"]
+    wrong(capsys, "training diverged", "train", text, "-o", tmp_path / "m", *options)
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(("updates", "epochs"), [(3, 0), (20, 1)])
+def test_ctrl_c(updates, epochs, text, tmp_path, capsys, monkeypatch):
+    step, made = optim.Adam.step, []
+
+    def interrupted(self, grads):
+        step(self, grads)
+        made.append(self)
+        if len(made) == updates:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(optim.Adam, "step", interrupted)
+    code, out, err = run(capsys, "train", text, "-o", tmp_path / "m", *TINY)  # 14 updates in an epoch
+    assert (code, err) == (130, "fastrnn: interrupted\n")
+    assert (tmp_path / "m").exists() is (f"saved {tmp_path / 'm'}" in out) is (epochs > 0)
+    assert epochs == 0 or len(fastrnn.load(tmp_path / "m").history_["loss"]) == epochs
+
+
+def test_demo(capsys, monkeypatch):
+    monkeypatch.setattr(demo, "SIZE", 1000)
+    code, out, err = run(capsys, "demo")
+    assert (code, err) == (0, "")
+    assert "of Python's standard library" in out
+    assert "bits per held-out character" in out
+    for name in ("trigrams", "LSTM"):
+        assert 0 < float(re.search(rf"^  .*{name} +([\d.]+)$", out, re.MULTILINE)[1]) < 8
+
+
+def test_the_demo_reads_modules_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "SIZE", 100)
+    (tmp_path / "b.py").write_text("b" * 40)
+    (tmp_path / "a.py").write_text("a" * 60)
+    (tmp_path / "c.py").write_text("c" * 60)
+    (tmp_path / "aa.py").write_bytes(b"\xff" * 60)
+    assert demo.sources(tmp_path) == ("a" * 57 + "b" * 38, "a" * 3 + "b" * 2, 2)
+
+
+def test_a_python_without_sources(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(demo.sysconfig, "get_paths", lambda: {"stdlib": str(tmp_path / "python.zip")})
+    wrong(capsys, "train on a text of your own instead: fastrnn train FILE", "demo")
