@@ -2,9 +2,8 @@
 
 cdef class Stream:
     """A stack of layers that steps `N` rows; the Python face is `fastrnn.layers.stream.Stream`."""
-    cdef readonly Py_ssize_t N, I
     cdef public bint stale      # the parameters have changed: `renew` before the next step
-    cdef Py_ssize_t H
+    cdef Py_ssize_t N, I, H
     cdef int L, shares
     cdef bint has_c
     cdef list weights

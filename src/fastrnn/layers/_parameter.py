@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,14 @@ class Parameter:
     contiguous rows, and no update has to reorder 10,000 of them.
     """
 
-    __slots__ = ("name", "stored", "transposed", "value", "version")
+    __slots__ = ("_watchers", "name", "stored", "transposed", "value", "version")
 
     def __init__(self, name: str, value: NDArray[Any], transposed: bool = False) -> None:
         self.name = name
         self.transposed = transposed
         self.stored = np.array(value.T if transposed else value, order="C")
         self.version = 0
+        self._watchers: WeakSet[Any] = WeakSet()
         self._show()
 
     def _show(self) -> None:
@@ -42,12 +44,19 @@ class Parameter:
     def touch(self) -> None:
         """Say that `stored` has changed."""
         self.version += 1
+        for watcher in self._watchers:
+            watcher.stale = True
+
+    def watch(self, watcher: Any) -> None:
+        """Set the watcher's `stale` whenever `stored` changes."""
+        self._watchers.add(watcher)
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self.name, self.stored, self.transposed, self.version
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.name, self.stored, self.transposed, self.version = state
+        self._watchers = WeakSet()
         self._show()
 
 

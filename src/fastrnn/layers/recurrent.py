@@ -13,6 +13,7 @@ from fastrnn.layers import _arguments as arguments
 from fastrnn.layers._initial import initial_values
 from fastrnn.layers._module import Layer, check_dtype, check_seed, check_size
 from fastrnn.layers._parameter import Parameter
+from fastrnn.layers.stream import Stream
 from fastrnn.layers.tape import Tape
 
 Array = NDArray[Any]
@@ -232,6 +233,16 @@ class Recurrent(Layer):
             grads,
         )
 
+    def stream(self, batch_size: int = 1) -> Stream:
+        """Return a `Stream`, which steps `batch_size` rows one input at a time and carries their states.
+
+        Raises
+        ------
+        ValueError
+            The layer is bidirectional.
+        """
+        return Stream(self, batch_size)
+
     def _new_states(self, shape: tuple[int, int, int]) -> tuple[Array, Array | None]:
         return np.empty(shape, self.dtype), np.empty(shape, self.dtype) if len(self._state_names) == 2 else None
 
@@ -258,7 +269,7 @@ class Recurrent(Layer):
         return tuple([parameter.version for parameter in self._parameters.values()])
 
     def _weights(self, engine: Any) -> tuple[list[Any], tuple[int, ...]]:
-        """Return the packed parameters of every layer and direction, packed again if they changed, and their versions."""
+        """Return the packed parameters of every layer and direction, and the versions that these are of."""
         versions = self._versions()
         if self._packed is None or self._packed[1] != versions:
             self._packed = (self._pack(engine), versions)
