@@ -6,9 +6,10 @@ import pickle
 
 import numpy as np
 import pytest
-from helpers import CELLS, DTYPES, assert_same_bits, is_lstm, make, normal, state_like
+from helpers import CELLS, DTYPES, assert_close, assert_same_bits, is_lstm, make, normal, state_like
 
 import fastrnn
+from fastrnn import reference
 
 every_cell = pytest.mark.parametrize("cell", CELLS)
 
@@ -28,6 +29,18 @@ def test_equals_a_call_over_the_sequence(N, I, H, L, dtype, cell):
     stream = layer.stream(N)
     assert_same_bits(steps(stream, x), y)
     assert_same_bits(stream.state, final)
+
+
+@every_cell
+def test_the_reference_agrees(cell):
+    layer = make(cell, 3, 9, 2, batch_first=False, dtype="float64", seed=0)
+    twin = make(cell, 3, 9, 2, batch_first=False, dtype="float64", seed=0, module=reference)
+    x, resets, ids = normal("x", 6, 4, 3), np.array([True, False, False, True]), np.array([0, 2, 1, 2])
+    streams = layer.stream(4), twin.stream(4)
+    for t in range(6):
+        y, expected = (stream.step(ids if t == 4 else x[t], resets=resets if t == 3 else None) for stream in streams)
+        assert_close(y, expected, 1e-12)
+    assert_close(np.array(streams[0].state), np.array(streams[1].state), 1e-12)
 
 
 @every_cell

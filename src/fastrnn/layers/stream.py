@@ -44,9 +44,12 @@ class Stream:
         self._layer, self._dtype = layer, layer.dtype
         self._x_shape, self._y_shape = (self.batch_size, layer.input_size), (self.batch_size, layer.hidden_size)
         self._states = (layer.num_layers, self.batch_size, layer.hidden_size)
-        engine = _engine.load(layer.dtype)
-        self._engine = engine.Stream(layer._weights(engine)[0], self.batch_size)
-        for parameter in layer._parameters.values():
+        self._open()
+
+    def _open(self) -> None:
+        engine = _engine.load(self._dtype)
+        self._engine = engine.Stream(self._layer._weights(engine)[0], self.batch_size)
+        for parameter in self._layer._parameters.values():
             parameter.watch(self._engine)
 
     def step(self, x: Any, *, out: Array | None = None, resets: Any = None) -> Array:
@@ -81,10 +84,14 @@ class Stream:
             y = self._check_out(out, y_shape)
         if resets is not None:
             self.reset(resets)
+        self._move(x, y)
+        return y
+
+    def _move(self, x: Array, y: Array) -> None:
+        """y OUT [N, H] (or [H]) for x IN [N, I] or ids [N]."""
         if self._engine.stale:
             self._engine.renew(self._layer._weights(_engine.load(self._dtype))[0])
         self._engine.step(x, y)
-        return y
 
     def reset(self, rows: Any = None) -> None:
         """Give all rows a zero state, or those that are true in `rows` (N,)."""
@@ -96,7 +103,10 @@ class Stream:
                 raise TypeError(f"rows must be booleans, got dtype {chosen.dtype}")
             if chosen.shape != (self.batch_size,):
                 raise ValueError(f"rows must have the shape {(self.batch_size,)}, got {chosen.shape}")
-        self._engine.restart(np.ascontiguousarray(chosen))
+        self._restart(np.ascontiguousarray(chosen))
+
+    def _restart(self, rows: Array) -> None:
+        self._engine.restart(rows)
 
     @property
     def state(self) -> Any:
@@ -139,10 +149,10 @@ class Stream:
         return out
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _remade, (self._layer, self.batch_size, self.state)
+        return _remade, (type(self), self._layer, self.batch_size, self.state)
 
 
-def _remade(layer: Any, batch_size: int, state: Any) -> Stream:
-    stream = Stream(layer, batch_size)
+def _remade(cls: type[Stream], layer: Any, batch_size: int, state: Any) -> Stream:
+    stream = cls(layer, batch_size)
     stream.state = state
     return stream

@@ -30,6 +30,7 @@ from fastrnn.reference.sequence import (
     restarts,
     time_order,
 )
+from fastrnn.reference.stream import Stream
 
 Array = NDArray[Any]
 
@@ -215,6 +216,10 @@ class Recurrent(Layer):
             tape.spend()
         dx = None if below is None else np.array(arguments.as_given(below, tape.batched, self.batch_first), order="C")
         return dx, self._shown(initial, tape.batched), {name: grads[name] for name in self._parameters}
+
+    def stream(self, batch_size: int = 1) -> Stream:
+        """Return a `Stream`, which steps `batch_size` rows one input at a time and carries their states."""
+        return Stream(self, batch_size)
 
     @property
     def _directions(self) -> int:
