@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 # NumPy's products, which the reference uses, keep to one thread only if told so before NumPy is loaded.
-os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", FASTRNN_NUM_THREADS="1")
 
 from collections.abc import Iterator
 from importlib import import_module

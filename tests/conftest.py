@@ -1,8 +1,13 @@
 """The suite runs against the installed package; the first lines of a run say which one, on what, and which oracles."""
 
+import os
 from importlib.util import find_spec
 
-import fastrnn
+# The oracles' products are small: threads that spin for work cost more than they bring, on a busy machine tenfold.
+for library in ("OPENBLAS", "OMP"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+import fastrnn  # noqa: E402 - after what NumPy reads when it is loaded
 
 ORACLES = ("torch", "onnx", "onnxruntime")
 

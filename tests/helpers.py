@@ -115,7 +115,8 @@ def assert_close(actual, expected, tolerance: float, what: str = "") -> None:
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape, what
     if expected.size:
-        error = np.abs(actual.astype("float64") - expected).max()
+        with np.errstate(invalid="ignore"):  # a signalling nan warns when it is cast
+            error = np.abs(actual.astype("float64") - expected).max()
         bound = tolerance * max(1.0, np.abs(expected).max())
         assert error <= bound, f"{what}: off by {error:.3g}, allowed {bound:.3g}"  # a nan fails too
 
@@ -164,3 +165,27 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess:
         [sys.executable, "-W", "error", "-c", code], env={**os.environ, **environment}, cwd=os.path.dirname(__file__),
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
+
+
+PEAKS = """
+def peak():
+    with open("/proc/self/status") as status:  # getrusage would count the program that started this one too
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+{prepare}
+results = []
+for call in ({calls},):
+    before = peak()
+    results.append(call())
+    print((peak() - before) * 1024)
+"""
+
+
+def peak_growths(prepare: str, *calls: str) -> list[int]:
+    """Bytes by which each of some calls (lambdas, as text) raises the most memory that a fresh process ever held.
+
+    What the calls before it returned is still held. Only Linux says.
+    """
+    done = python(PEAKS.format(prepare=prepare, calls=", ".join(calls)))
+    assert done.returncode == 0, done.stderr
+    return list(map(int, done.stdout.split()))

@@ -37,7 +37,7 @@ def test_a_row_does_not_depend_on_its_batch(cell, I, H, dtype):
     T = 5
     x, state = normal("x", 33, T, I, dtype=dtype), state_like(layer, 33, "s")
     y, final = layer(x, state)
-    for N in (1, 2, 3, 4, 5, 6, 7, 8, 11, 32):
+    for N in (*range(1, 14), 23, 24, 25, 32):
         few_y, few_final = layer(x[:N], rows_of(state, slice(0, N)))
         assert_same_bits(few_y, y[:N], f"{N} rows")
         assert_same_bits(few_final, rows_of(final, slice(0, N)), f"{N} rows")

@@ -4,6 +4,7 @@ The oracle of both precisions is the float64 reference with the same weights and
 """
 
 from functools import lru_cache
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -74,6 +75,28 @@ def test_nothing_to_do(cell, directions, dtype, N, T):
     final = layer(np.ones((N, T, 3), dtype))[1]
     assert not any(part.any() for part in (final if isinstance(final, tuple) else [final]))
 
+    nothing = np.zeros((N, T), bool)
+    for options in ({"lengths": np.zeros(N, int)}, {"lengths": [0] * N}, {"mask": nothing}, {"resets": nothing}):
+        for x in (np.ones((N, T, 3), dtype), np.ones((N, T), int)):
+            got = run(layer, x, state, dy, dstate, **options)
+            assert_same_bits(got["y"], y)
+            assert_same_bits(got["h"], state[0] if cell == "lstm" else state)
+            assert_same_bits(got["dh"], dstate[0] if cell == "lstm" else dstate)
+            assert not any(got[name].any() for name in grads)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_no_steps_unbatched(cell, dtype):
+    layer = make(cell, 3, 5, 2, bidirectional=True, dtype=dtype, seed=0)
+    state, dstate = state_like(layer, None, "state"), state_like(layer, None, "dstate")
+    got = run(layer, np.ones((0, 3), dtype), state, np.ones((0, 10), dtype), dstate, lengths=0)
+    assert got["y"].shape == (0, 10)
+    assert got["dx"].shape == (0, 3)
+    assert_same_bits(got["h"], state[0] if cell == "lstm" else state)
+    assert_same_bits(got["dh"], dstate[0] if cell == "lstm" else dstate)
+    assert_same_bits(layer(np.ones(0, int), state), layer(np.ones((0, 3), dtype), state))
+
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("cell", CELLS)
@@ -137,6 +160,23 @@ def test_half_a_gradient(cell, dtype):
         assert_same_bits(
             run(layer, x, None, dy, (dstate[0], None)), run(layer, x, None, dy, (dstate[0], zero[1]))
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_no_state_costs_no_product(cell):
+    """The first step of a wide layer takes far less than with a state, which must be multiplied by the weights."""
+    layer = make(cell, 1, 700, seed=0, init=0.1)
+    x, state = normal("x", 8, 1, 1), state_like(layer, 8, "s")
+
+    def best(state):
+        times = []
+        for _ in range(7):
+            start = perf_counter()
+            layer(x, state)
+            times.append(perf_counter() - start)
+        return min(times)
+
+    assert best(None) < best(state) / 2
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

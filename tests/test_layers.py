@@ -1,8 +1,10 @@
 """What a layer object promises: parameters, initial values, copies, processes and threads that share it."""
 
 import copy
+import inspect
 import os
 import pickle
+import platform
 import threading
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from helpers import CELLS, DTYPES, assert_same_bits, make, normal, run, state_like
 
 import fastrnn
+from fastrnn import reference
 
 I, H, N, T = 3, 5, 4, 6
 X, DY = normal("x", N, T, I), normal("dy", N, T, 2 * H)
@@ -203,6 +206,67 @@ def test_seeds(cell):
     drawn = [layer_of(cell, seed=seed).parameters["weight_hh_l1"] for seed in (0, 1, 2**64 - 1, None, None)]
     for k, first in enumerate(drawn):
         assert not any(np.array_equal(first, second) for second in drawn[:k])
+
+
+# Denormal numbers
+
+
+@every_dtype
+@every_cell
+def test_the_callers_floating_point_mode_is_kept(cell, dtype):
+    """A call flushes denormals; after it, and after one that failed, NumPy computes with them as before."""
+    layer = layer_of(cell, dtype=dtype)
+    tiny = np.full(8, np.finfo(dtype).tiny)
+
+    def denormals_live():
+        return (tiny / 2 > 0).all()
+
+    assert denormals_live()
+    for _ in range(2):
+        layer(X)
+        assert denormals_live()
+        tape = layer.forward(X)[2]
+        assert denormals_live()
+        layer.backward(tape, DY)
+        assert denormals_live()
+    with pytest.raises(ValueError, match="lengths"):
+        layer(X, lengths=[T + 1] * N)
+    assert denormals_live()
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="elsewhere denormals cost little and stay")
+@every_dtype
+def test_denormals_are_flushed(dtype):
+    """A state that decays, and a gradient that does, reach zero where the next value would be denormal."""
+    layer = make("rnn-linear", 1, 1, dtype=dtype, seed=0, bias=False)
+    layer.set_parameters(weight_ih_l0=[[1]], weight_hh_l0=[[0.5]])
+    tiny = np.full((1, 1, 1), np.finfo(dtype).tiny)
+    got = run(layer, np.zeros((1, 4, 1)), 4 * tiny, np.zeros((1, 4, 1)), 4 * tiny)
+    assert_same_bits(got["y"].ravel(), np.array([2, 1, 0, 0], dtype) * tiny.ravel())
+    assert_same_bits(got["dx"].ravel(), np.array([0, 1, 2, 4], dtype) * tiny.ravel())
+    layer.set_parameters(weight_ih_l0=[[1000]])
+    assert not layer(tiny / 2)[0].any()  # a denormal input reads as zero
+
+
+# The reference
+
+
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+def test_the_reference_has_the_same_methods(name):
+    """With the same parameters, in the same order, with the same defaults."""
+    layer, twin = getattr(fastrnn, name), getattr(reference, name)
+
+    def public(cls):
+        return {key for key in dir(cls) if not key.startswith("_")} | {"__init__", "__call__"}
+
+    def form(method):
+        return [(p.name, p.kind, p.default) for p in inspect.signature(method).parameters.values()]
+
+    assert public(layer) == public(twin)
+    for key in public(layer):
+        if callable(getattr(layer, key)):
+            assert form(getattr(layer, key)) == form(getattr(twin, key)), key
+    assert form(layer.__mro__[1].__init__) == form(twin.__mro__[1].__init__)
 
 
 # Copies, processes, threads

@@ -72,7 +72,7 @@ def test_cpu_info():
     assert set(info["detected"]) <= set(INSTRUCTION_SETS)
     assert info["isa"] in set(info["compiled"]) & set(info["detected"])
     assert info["dtypes"] == ["float32", "float64"]
-    assert info["threads"] == 1
+    assert info["threads"] == fastrnn.get_num_threads() >= 1
 
 
 @pytest.mark.parametrize("isa", fastrnn.cpu_info()["detected"])

@@ -63,6 +63,10 @@ LAYOUTS = [transposed, fortran, every_second, backwards, inside, unaligned]
 layouts = st.sampled_from(LAYOUTS)
 
 
+def parts(state):
+    return state if isinstance(state, tuple) else (state,)
+
+
 def apply(layout, state):
     return tuple(map(layout, state)) if isinstance(state, tuple) else layout(state)
 
@@ -128,7 +132,7 @@ def test_inputs_are_never_modified(cell, dtype):
         "dstate": state_like(layer, 4, "d"), "mask": np.arange(24).reshape(4, 6) % 3 > 0,
         "resets": np.arange(24).reshape(4, 6) % 4 == 0,
     }  # fmt: skip
-    arrays = [part for value in arguments.values() for part in (value if isinstance(value, tuple) else [value])]
+    arrays = [part for value in arguments.values() for part in parts(value)]
     before = [array.copy() for array in arrays]
     for array in arrays:
         array.flags.writeable = False
@@ -140,17 +144,19 @@ def test_inputs_are_never_modified(cell, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("T", [0, 1, 4])
+@pytest.mark.parametrize("N", [None, 2])
+@pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("cell", CELLS)
-def test_results_own_their_memory(cell, T, dtype):
+def test_results_own_their_memory(cell, layers, N, T, dtype):
     """New writable arrays, no two of them sharing memory, none sharing it with an argument or a parameter."""
-    layer = make(cell, 3, 5, 2, bidirectional=True, dtype=dtype, seed=0)
-    arguments = [normal("x", 2, T, 3, dtype=dtype), state_like(layer, 2, "s"), normal("dy", 2, T, 10, dtype=dtype)]
-    arguments.append(state_like(layer, 2, "d"))
-    results = list(run(layer, *arguments, lengths=[T, 0]).values()) + list(layer.state_dict().values())
-    y, final = layer(*arguments[:2])
-    results += [y, *(final if isinstance(final, tuple) else [final])]
-    flat = [part for value in arguments for part in (value if isinstance(value, tuple) else [value])]
-    others = flat + list(layer.parameters.values())
+    layer = make(cell, 3, 5, layers, bidirectional=True, dtype=dtype, seed=0)
+    shape = (T,) if N is None else (N, T)
+    x, dy = normal("x", *shape, 3, dtype=dtype), normal("dy", *shape, 10, dtype=dtype)
+    state, dstate = state_like(layer, N, "s"), state_like(layer, N, "d")
+    results = [*run(layer, x, state, dy, dstate).values(), *layer.state_dict().values()]
+    y, final = layer(x, state)
+    results += [y, *parts(final)]
+    others = [x, dy, *parts(state), *parts(dstate), *layer.parameters.values()]
     for k, array in enumerate(results):
         assert array.flags.writeable and array.dtype == dtype
         assert not any(np.shares_memory(array, other) for other in results[:k] + others)
@@ -159,7 +165,7 @@ def test_results_own_their_memory(cell, T, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("cell", CELLS)
 @FEW
-@given(sizes, st.booleans(), st.sampled_from([np.ascontiguousarray, inside, every_second, backwards, fortran]))
+@given(sizes, st.booleans(), st.sampled_from([np.ascontiguousarray, *LAYOUTS]))
 def test_out(cell, dtype, size, batch_first, layout):
     """`out=` is filled, returned, and equals the allocating form bit for bit, in any layout."""
     layer = make(cell, size["I"], size["H"], 2, bidirectional=True, batch_first=batch_first, dtype=dtype, seed=0)
@@ -176,6 +182,32 @@ def test_out(cell, dtype, size, batch_first, layout):
 
 
 @pytest.mark.parametrize("cell", CELLS)
+def test_out_beside_the_input(cell):
+    """Columns of one array may be read and others written: they interlace, but share no number."""
+    layer = make(cell, 3, 5, seed=0)
+    x = normal("x", 4, 6, 3)
+    both = np.full((4, 6, 8), np.nan, "float32")
+    both[:, :, :3] = x
+    expected = layer(x)[0]
+    layer(both[:, :, :3], out=both[:, :, 3:])
+    assert_same_bits(both, np.concatenate([x, expected], axis=2))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_input_is_not_copied(batch_first, dtype):
+    """Rows that are contiguous are read where they lie, in whatever order, and whatever stands between them."""
+    layer = make("gru", 3, 5, batch_first=batch_first, dtype=dtype, seed=0)
+    for layout in (np.ascontiguousarray, transposed, inside):
+        x = layout(normal("x", 4, 6, 3, dtype=dtype))
+        kept = layer.forward(x)[2].kept[0].x
+        assert kept.ctypes.data == x.ctypes.data
+        assert kept.strides == (x.strides if not batch_first else (x.strides[1], x.strides[0], x.strides[2]))
+    ids = np.zeros((4, 6), "int64")
+    assert layer.forward(ids)[2].kept[0].x.ctypes.data == ids.ctypes.data
+
+
+@pytest.mark.parametrize("cell", CELLS)
 def test_what_a_tape_keeps_is_its_own(cell):
     """A tape refers to x only: y, state and dy may be overwritten before backward."""
     layer = make(cell, 3, 5, 2, bidirectional=True, seed=0)
@@ -183,16 +215,14 @@ def test_what_a_tape_keeps_is_its_own(cell):
     expected = run(layer, x, state_like(layer, 2, "s"), dy, dstate)
     state = state_like(layer, 2, "s")
     y, final, tape = layer.forward(x, state)
-    for array in (y, *(final if isinstance(final, tuple) else [final])):
-        array.fill(np.nan)
-    for array in state if isinstance(state, tuple) else [state]:
+    for array in (y, *parts(final), *parts(state)):
         array.fill(np.nan)
     dx, _, grads = layer.backward(tape, dy, dstate)
     assert_same_bits({"dx": dx, **grads}, {name: expected[name] for name in ("dx", *grads)})
 
 
 def test_array_likes():
-    """Lists of numbers, other precisions and anything with `__array__` are taken as arrays."""
+    """Lists of numbers, other precisions, and anything with `__array__` or DLPack are taken as arrays."""
 
     class Wrapped:
         def __init__(self, array):
@@ -201,8 +231,21 @@ def test_array_likes():
         def __array__(self, dtype=None, copy=None):
             return self.array if dtype is None else self.array.astype(dtype)
 
+    class Exchanged:
+        """An array of another library, by DLPack alone."""
+
+        def __init__(self, array):
+            self.array = array
+
+        def __dlpack__(self, **options):
+            return self.array.__dlpack__(**options)
+
+        def __dlpack_device__(self):
+            return self.array.__dlpack_device__()
+
     layer = make("rnn-tanh", 2, 3, seed=0)
     x = np.array([[[1.0, 2.0], [3.0, -1.0]]], "float32")
     expected = layer(x)[0]
-    for form in (x.tolist(), x.astype("float64"), x.astype("float16"), x.astype(">f4"), Wrapped(x)):
+    for form in (x.tolist(), x.astype("float64"), x.astype("float16"), x.astype(">f4"), Wrapped(x), Exchanged(x)):
         assert_same_bits(layer(form)[0], expected)
+    assert layer.forward(Exchanged(x))[2].kept[0].x.ctypes.data == x.ctypes.data

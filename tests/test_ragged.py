@@ -112,8 +112,9 @@ def test_garbage_at_padded_steps(pad, kind, cell, batch_first, dtype):
     for garbage in (np.nan, np.inf, -np.inf, 3e38):
         spoilt, upper = x.copy(), dy.copy()
         spoilt[~active] = garbage
-        if pad == "zero":
-            upper[~active] = garbage
+        for half, reverse in ((slice(0, H), False), (slice(H, None), True)):
+            shows_no_output = ~active if pad == "zero" else held_from(active, reverse) < 0
+            upper[shows_no_output, half] = garbage
         assert_same_bits(on(spoilt, upper), on(x, dy))
     for garbage in (-1, I, 2**62, -(2**62)):
         spoilt = ids.copy()

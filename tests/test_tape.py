@@ -1,5 +1,8 @@
 """What a tape keeps, shows and allows; dropout, whose masks a tape shows."""
 
+import sys
+import weakref
+
 import numpy as np
 import pytest
 from helpers import (
@@ -12,6 +15,7 @@ from helpers import (
     make,
     named,
     normal,
+    peak_growths,
     run,
     state_like,
 )
@@ -67,6 +71,35 @@ def test_an_lstm_keeps_six_numbers(layers, directions, dtype):
     assert 0 < tape.nbytes <= 6 * units * layer.dtype.itemsize
     layer.backward(tape)
     assert tape.nbytes == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say how much memory was held")
+def test_memory_of_a_call():
+    """As the system counts it: inference holds y and little else, forward y and the six numbers of the tape."""
+    N, T, H = 32, 400, 128
+    number = N * T * H * 4
+    inference, training = peak_growths(
+        "import numpy as np, fastrnn\n"
+        f"layer, x = fastrnn.LSTM(3, {H}, seed=0), np.ones(({N}, {T}, 3), 'float32')\n"
+        "layer.backward(layer.forward(x[:, :1])[2])",
+        "lambda: layer(x)", "lambda: layer.forward(x)",
+    )  # fmt: skip
+    assert 0.9 * number < inference < 1.2 * number
+    assert 6.9 * number < training < 7.2 * number
+
+
+@every_cell
+def test_a_tape_lets_go(cell):
+    """It refers to x until it is spent, never to y."""
+    layer = make(cell, I, H, 2, seed=0)
+    x = normal("x", N, T, I)
+    y, _, tape = layer.forward(x)
+    of_x, of_y = weakref.ref(x), weakref.ref(y)
+    del x, y
+    assert of_x() is not None
+    assert of_y() is None
+    layer.backward(tape)
+    assert of_x() is None
 
 
 # The gates

@@ -152,3 +152,18 @@ def test_tensors_are_arrays(cell):
     given = tuple(map(torch.from_numpy, state)) if is_lstm(layer) else torch.from_numpy(state)
     got = layer(torch.from_numpy(x), given, lengths=torch.from_numpy(lengths))
     assert_same_bits(got, layer(x, state, lengths=lengths))
+
+
+@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="torch cannot set the mode of this processor")
+@every_cell
+def test_a_caller_who_flushes_denormals_goes_on_so(cell):
+    layer = make(cell, 3, 7, seed=0)
+    x, state, dy, dstate = arguments(layer, 5, 6)
+    tiny = np.full(8, np.finfo("float32").tiny)
+    try:
+        for flushes in (True, False):
+            torch.set_flush_denormal(flushes)
+            run(layer, x, state, dy, dstate)
+            assert (tiny / 2 == 0).all() == flushes
+    finally:
+        torch.set_flush_denormal(False)

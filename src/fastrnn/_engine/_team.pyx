@@ -59,11 +59,11 @@ cdef void exercise_task(void* argument, int task, int rank) noexcept nogil:
     e.faults[task] += before[(task + 1) % e.tasks] != e.phase
     e.faults[task] += before[e.tasks - 1 - task] != e.phase
     e.faults[task] += now[task] != e.phase - 1
-    now[task] = e.phase + 1
-    e.counts[rank] += 1
     e.products[rank] = factor * factor
     for k in range(e.work):
         factor = factor * factor
+    now[task] = e.phase + 1
+    e.counts[rank] += 1
     if e.nested:
         exercise_nested(e, task)
 

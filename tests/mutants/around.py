@@ -1,0 +1,81 @@
+"""Planted faults around the recurrence: Dense and its loss, Embedding, streams, and work shared among threads."""
+
+from __future__ import annotations
+
+from mutant import ENGINE, LAYERS, Mutant, compiled
+
+SHARES = "test_shares.py::test_recurrent_layers"
+STREAM = "test_stream.py::test_equals_a_call_over_the_sequence[1-33-65-2-float64-lstm]"
+
+AROUND = [
+    compiled(
+        "softmax-target-not-subtracted", ENGINE + "softmax.pxi",
+        "        at[0] -= <real>scale\n", "        at[0] -= 0\n",
+        "test_dense.py::test_softmax_cross_entropy_equals_reference[5-mean-float64]",
+    ),
+    compiled(
+        "softmax-tail-lanes-counted", ENGINE + "softmax.pxi",
+        "e = v_exp_neg(v_load_or(q, n, REAL_LOWEST) - v_set(high))", "e = v_exp_neg(v_load_n(q, n) - v_set(high))",
+        "test_dense.py::test_softmax_cross_entropy_equals_reference[5-mean-float64]",
+    ),
+    compiled(
+        "dense-last-block-dropped", ENGINE + "dense.pxi",
+        "            if s.back != NULL:\n                gradients(&s)\n",
+        "            if s.back != NULL and s.count == s.block.rows:\n                gradients(&s)\n",
+        "test_dense.py::test_cross_entropy_equals_reference[7-5-800-mean-float64]",
+    ),
+    compiled(
+        "dense-bias-not-packed", ENGINE + "dense.pxi",
+        "        if bias is not None:\n            memcpy(", "        if bias is None:\n            memcpy(",
+        "test_dense.py::test_dense_equals_reference[4-6-5-bias-float64]",
+    ),
+    compiled(
+        "table-rows-overwritten", ENGINE + "embedding.pxi",
+        "v_store_n(to + j, v_load_n(to + j, n) + v_load_n(", "v_store_n(to + j, 0 * v_load_n(to + j, n) + v_load_n(",
+        "test_dense.py::test_embedding_equals_reference[float64]",
+    ),
+    Mutant(
+        "weights-ignored-in-the-loss", LAYERS + "dense.py",
+        "weights.ravel()[rows] / divisor", "np.full(len(rows), 1 / divisor)",
+        "test_dense.py::test_cross_entropy_equals_reference[4-6-5-mean-float64]",
+    ),
+    compiled(
+        "a-share-begins-too-late", ENGINE + "share.pxi",
+        "return <int>(<Py_ssize_t>count * (share + 1) // shares)",
+        "return <int>((<Py_ssize_t>count * (share + 1) + shares - 2) // shares) if share >= 0 else 0",
+        SHARES + "[lstm-units-full]",
+    ),
+    compiled(
+        "a-row-between-shares-lost", ENGINE + "stack.pxi",
+        "share_end(<int>N, ranges, r - 1), share_end(<int>N, ranges, r)",
+        "share_end(<int>N, ranges, r - 1), share_end(<int>N, ranges, r) - (r == 0)",
+        SHARES + "[gru-rows-lengths]",
+    ),
+    compiled(
+        "units-of-a-share-lost", ENGINE + "backward.pxi",
+        "    span.q1 = share_end(b.w.state_back.count, b.block.shares, share)\n",
+        "    span.q1 = max(share_end(b.w.state_back.count, b.block.shares, share) - 1, span.q0)\n",
+        SHARES + "[lstm-units-full]",
+    ),
+    compiled(
+        "second-direction-not-added", ENGINE + "stack.pxi",
+        "            if below.data != NULL:\n                add_input(directions)\n", "",
+        SHARES + "[lstm-side-by-side-full]",
+    ),
+    compiled(
+        "stream-forgets", ENGINE + "stream.pxi",
+        "        started = begin_step(f, 0, &count)\n",
+        "        started = begin_step(f, 0, &count) and l == 0\n",
+        STREAM,
+    ),
+    Mutant(
+        "stream-of-old-parameters", LAYERS + "_parameter.py",
+        "            watcher.stale = True\n", "            watcher.stale = False\n",
+        "test_stream.py::test_follows_the_parameters[lstm]",
+    ),
+    Mutant(
+        "stream-resets-all", LAYERS + "stream.py",
+        "        self._restart(np.ascontiguousarray(chosen))\n", "        self._restart(np.ones(len(chosen), bool))\n",
+        "test_stream.py::test_resets[gru]",
+    ),
+]  # fmt: skip

@@ -1,0 +1,257 @@
+"""Planted faults in the recurrent layers, their kernels and the reference."""
+
+from __future__ import annotations
+
+from mutant import ENGINE, LAYERS, REFERENCE, Mutant, compiled, differences, equations
+
+CELLS = [
+    compiled(
+        "lstm-gradient-sign", ENGINE + "lstm.pxi",
+        "v_store(dz + 2 * VLEN, dc * i * (1 - g * g))", "v_store(dz + 2 * VLEN, dc * i * (1 + g * g))",
+        differences("lstm"),
+    ),
+    compiled(
+        "lstm-cell-gradient-gate", ENGINE + "lstm.pxi",
+        "v_store(s.dc + j, dc * f)", "v_store(s.dc + j, dc * i)",
+        differences("lstm", "lengths"),
+    ),
+    compiled(
+        "lstm-gate-order", ENGINE + "pack.pxi",
+        "a.order[:] = [0, 1, 2, 3]", "a.order[:] = [0, 1, 3, 2]",
+        equations("lstm"),
+    ),
+    compiled(
+        "gru-candidate-product", ENGINE + "gru.pxi",
+        "v_store(dz + 3 * VLEN, dn * reset)", "v_store(dz + 3 * VLEN, dn)",
+        differences("gru"),
+    ),
+    compiled(
+        "gru-update-reversed", ENGINE + "gru.pxi",
+        "h = v_fma(v_load(z + 2 * VLEN), ", "h = v_fma(1 - v_load(z + 2 * VLEN), ",
+        equations("gru"),
+    ),
+    compiled(
+        "gru-before-carried-gradient", ENGINE + "gru_before.pxi",
+        "v_store(s.dh + j, v_fma(d, reset, v_load(s.dh + j)))", "v_store(s.dh + j, d * reset)",
+        differences("gru-before"),
+    ),
+    compiled(
+        "tail-lanes-skipped", ENGINE + "declarations.pxi",
+        "return VLEN if units - j >= VLEN else <int>(units - j)", "return VLEN if units - j >= VLEN else 0",
+        equations("rnn-tanh"),
+    ),
+    compiled(
+        "rnn-relu-slope-at-zero", ENGINE + "rnn.pxi",
+        "return v_select_lt(v_set(0), h, v_set(1), v_set(0))", "return v_set(1)",
+        differences("rnn-relu"),
+    ),
+    compiled(
+        "bias-twice", ENGINE + "pack.pxi",
+        "b[lane] = bias_ih[g] + bias_hh[g]", "b[lane] = bias_ih[g] + 2 * bias_hh[g]",
+        equations("lstm"),
+    ),
+    compiled(
+        "gru-recurrent-bias-outside", ENGINE + "pack.pxi",
+        "b[lane] = bias_hh[g]", "b[lane] = bias_ih[g]",
+        equations("gru"),
+    ),
+]  # fmt: skip
+
+TIME = [
+    compiled(
+        "last-step-dropped", ENGINE + "forward.pxi",
+        "end = min(begin + f.chunk, T)", "end = min(begin + f.chunk, T - 1)",
+        equations("rnn-tanh"),
+    ),
+    compiled(
+        "h0-and-c0-swapped", ENGINE + "forward.pxi",
+        "f.h_now[r] = f.h0 + (f.n0 + r) * w.H\n        if f.c0 != NULL:\n            f.c_now[r] = f.c0 + ",
+        "f.c_now[r] = f.h0 + (f.n0 + r) * w.H\n        if f.c0 != NULL:\n            f.h_now[r] = f.c0 + ",
+        equations("lstm"),
+    ),
+    compiled(
+        "reverse-starts-short-rows-from-zero", ENGINE + "forward.pxi",
+        "if steps.resets != NULL and restarts(steps, f.reverse, t, n, f.last[r]):",
+        "if f.reverse and f.last[r] == INITIAL and t + 1 < steps.T:",
+        "test_ragged.py::test_equals_rows_alone[lengths-lstm-both-float32]",
+    ),
+    compiled(
+        "reverse-resets-as-forward", ENGINE + "plan.pxi",
+        "return last >= 0 and steps.resets[last * steps.N + n] != 0",
+        "return last >= 0 and steps.resets[t * steps.N + n] != 0",
+        equations("lstm", resets=True),
+    ),
+    compiled(
+        "resets-ignored", ENGINE + "plan.pxi",
+        "    return steps.resets[t * steps.N + n] != 0", "    return t < 0",
+        equations("gru", resets=True),
+    ),
+    compiled(
+        "hold-repeats-nothing", ENGINE + "plan.pxi",
+        "elif hold and latest != NULL:", "elif not hold and latest != NULL:",
+        "test_ragged.py::test_hold[mask-lstm-float32]",
+    ),
+    compiled(
+        "last-row-of-a-group-skipped", ENGINE + "forward.pxi",
+        "for m from 0 <= m < group.rows by most:", "for m from 0 <= m < max(group.rows - 1, 1) by most:",
+        "test_bits.py::test_a_row_does_not_depend_on_its_batch[3-7-gru-float32]",
+    ),
+]  # fmt: skip
+
+TILES = [
+    compiled(
+        "tile-block-restarts", "csrc/gemm.h",
+        "                if (first == 0)\n", "                if (first >= 0)\n",
+        "test_cells.py::test_long_sums[3500-5-33-2-lstm-float32]",
+    ),
+    compiled(
+        "second-panel-of-a-pair-starts-as-the-first", "csrc/tile.h",
+        "init_offset + (v / vectors) * step.init", "init_offset + 0 * step.init",
+        equations("lstm"),
+    ),
+    compiled(
+        "tanh-is-one-too-soon", "csrc/vmath.h",
+        "#define TANH_ONE 9.02f", "#define TANH_ONE 7.5f",
+        "test_elementary.py::test_strided_sweep_of_float32[tanh]",
+    ),
+    compiled(
+        "tanh-loses-the-sign-of-zero", "csrc/vmath.h",
+        "| (v_bits(x) & SIGN_BIT));", "| (v_bits(y) & SIGN_BIT));",
+        "test_elementary.py::test_exact_limits[float32]",
+    ),
+    compiled(
+        "callers-mode-lost", "csrc/cpu.h",
+        "{ _mm_setcsr(mode); }", "{ (void)mode; }",
+        "test_layers.py::test_the_callers_floating_point_mode_is_kept[lstm-float32]",
+    ),
+    compiled(
+        "denormals-not-flushed", "csrc/cpu.h",
+        "_mm_setcsr(mode | 0x8040u);", "_mm_setcsr(mode | 0x0040u);",
+        "test_layers.py::test_denormals_are_flushed[float32]",
+    ),
+]  # fmt: skip
+
+BACKWARD = [
+    compiled(
+        "first-step-dropped", ENGINE + "backward.pxi",
+        "for s in range(d.s_high, d.s_low - 1, -1):", "for s in range(d.s_high, d.s_low, -1):",
+        differences("rnn-tanh"),
+    ),
+    compiled(
+        "held-gradient-lost", ENGINE + "plan.pxi",
+        "row[j] += held[j]", "row[j] += 0",
+        "test_ragged.py::test_hold[mask-gru-float32]",
+    ),
+    compiled(
+        "gradient-of-the-first-block-alone", ENGINE + "backward.pxi",
+        "    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.H, &b.state)\n",
+        "    clear_panels(&b.state)\n    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.H, &b.state)\n",
+        "test_cells.py::test_long_sums[3-5-33-150-rnn-tanh-float32]",
+    ),
+    compiled(
+        "scatter-overwrites", ENGINE + "backward.pxi",
+        "v_store_n(to, v_load_n(to, n) + v_load(", "v_store_n(to, 0 * v_load_n(to, n) + v_load(",
+        "test_cells.py::test_many_symbols[float32]",
+    ),
+    compiled(
+        "gradient-crosses-a-reset", ENGINE + "backward.pxi",
+        "rows[k]] == ZERO:", "rows[k]] < ZERO:",
+        differences("lstm", "resets"),
+    ),
+    compiled(
+        "weights-ignored-in-the-fused-loss", ENGINE + "dense.pxi",
+        "s.targets[m], s.scale[m],", "s.targets[m], s.scale[0],",
+        "test_dense.py::test_cross_entropy_equals_reference[4-6-5-sum-float32]",
+    ),
+    compiled(
+        "logits-of-all-rows-held", ENGINE + "dense.pxi",
+        "s.block.rows = min(min(rows, BLOCK_ROWS), M)", "s.block.rows = M",
+        "test_dense.py::test_logits_of_all_rows_are_never_held",
+    ),
+    compiled(
+        "dropout-mask-of-another-layer", ENGINE + "stack.pxi",
+        "dropped(below, dropout, layer - 1)", "dropped(below, dropout, layer)",
+        "test_tape.py::test_dropout_replayed_by_its_masks[lstm-full-True-float32]",
+    ),
+    compiled(
+        "dropout-key-order", ENGINE + "dropout.pxi",
+        "absorb(absorb(absorb(absorb(seed, count), layer), t), n)",
+        "absorb(absorb(absorb(absorb(seed, count), layer), n), t)",
+        "test_cells.py::test_dropout_equals_reference[0.3-lstm-float32]",
+    ),
+]  # fmt: skip
+
+IN_PYTHON = [
+    Mutant(
+        "reference-lstm-gate-sign", REFERENCE + "cells.py",
+        "da = np.concatenate([di * i * (1 - i), ", "da = np.concatenate([di * i * (1 + i), ",
+        "test_cells.py::test_zero_lengths[lstm-float64]",
+    ),
+    Mutant(
+        "reference-gru-state-gradient", REFERENCE + "cells.py",
+        "dh = dh + du @ U", "dh = du @ U",
+        "test_cells.py::test_zero_lengths[gru-float64]",
+    ),
+    Mutant(
+        "reference-first-step-dropped", REFERENCE + "sequence.py",
+        "return range(T - 1, -1, -1) if reverse else range(T)", "return range(T - 1, 0, -1) if reverse else range(T)",
+        "test_cells.py::test_zero_lengths[rnn-tanh-float64]",
+    ),
+    Mutant(
+        "reference-scatter-overwrites", REFERENCE + "sequence.py",
+        "np.add.at(dW.T, x[active], da[active])", "dW.T[x[active]] = da[active]",
+        "test_cells.py::test_many_symbols[float64]",
+    ),
+    Mutant(
+        "mask-ignored-in-the-loss", LAYERS + "_targets.py",
+        "0, check_mask(mask, shape))", "0, np.ones(shape))",
+        "test_reference.py::test_cross_entropy_by_hand",
+    ),
+    Mutant(
+        "length-beyond-the-end", LAYERS + "_arguments.py",
+        "array.max() > T", "array.max() > T + 1",
+        "test_errors.py::test_bad_call[lengths too long-lstm]",
+    ),
+    Mutant(
+        "id-one-too-large", LAYERS + "_arguments.py",
+        "(ids >= input_size)", "(ids > input_size)",
+        "test_errors.py::test_bad_call[id too large-lstm]",
+    ),
+    Mutant(
+        "input-copied", LAYERS + "_arguments.py",
+        "return array if lies_by_rows(array) else ", "return ",
+        "test_properties.py::test_input_is_not_copied[True-float32]",
+    ),
+    Mutant(
+        "out-of-another-layout-not-filled", LAYERS + "recurrent.py",
+        "            out[...] = y\n", "",
+        "test_properties.py::test_out[lstm-float32]",
+    ),
+    Mutant(
+        "inference-keeps-a-tape", LAYERS + "recurrent.py",
+        "keep=False", "keep=True",
+        "test_tape.py::test_memory_of_a_call",
+    ),
+    Mutant(
+        "tape-never-spent", LAYERS + "tape.py",
+        "        self.spent = True\n        self.kept = []\n", "        self.spent = False\n",
+        "test_errors.py::test_spent_tape[lstm]",
+    ),
+    Mutant(
+        "stale-pack", LAYERS + "recurrent.py",
+        "if self._packed is None or self._packed[1] != versions:", "if self._packed is None:",
+        "test_layers.py::test_set_parameters[gru]",
+    ),
+    Mutant(
+        "dropout-count-stands-still", LAYERS + "recurrent.py",
+        "self.forward_count += 1", "self.forward_count += 0",
+        "test_tape.py::test_dropout_depends_on_the_seed_and_the_count_alone[lstm]",
+    ),
+    Mutant(
+        "forget-bias-in-both", LAYERS + "_initial.py",
+        'if cell == "lstm" and name.startswith("bias_ih"):', 'if cell == "lstm" and name.startswith("bias"):',
+        "test_layers.py::test_default_initial_values[lstm-float32]",
+    ),
+]  # fmt: skip
+
+RECURRENCE = [*CELLS, *TIME, *TILES, *BACKWARD, *IN_PYTHON]
