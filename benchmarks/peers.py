@@ -1,10 +1,10 @@
 """One problem, four libraries: the same weights and data, each run in its ordinary way on one thread.
 
 A runner has the calls that are timed: `forward` (inference), `train` (forward, backward, the gradients of the input and
-of all parameters), `step` (one time step with a state, from Python) and `update` (`train`, then Adam and whatever
-repacking the new weights need). `results(kind)` makes the same call and returns arrays in one common form, so that the
-libraries can be checked to agree before they are timed. Layers are batch first, float32; onnxruntime's are time-major,
-the only layout its CPU kernels have.
+of all parameters), `step` (one time step with a state, from Python; fastrnn's by a stream, which carries it) and
+`update` (`train`, then Adam and whatever repacking the new weights need). `results(kind)` makes the same call and
+returns arrays in one common form, so that the libraries can be checked to agree before they are timed. Layers are batch
+first, float32; onnxruntime's are time-major, the only layout its CPU kernels have.
 """
 
 from __future__ import annotations
@@ -91,8 +91,9 @@ class Engine:
             problem.point.H, problem.point.H
         )
         self.layer.load_state_dict(problem.weights)
-        self.x, self.dy, self.x_step = problem.x, problem.dy, problem.x[:, :1].copy()
+        self.x, self.dy, self.x_step = problem.x, problem.dy, problem.x[:, 0].copy()
         self.state = problem.state if len(problem.state) == 2 else problem.state[0]
+        self.stream = self.layer.stream(problem.point.N)
         self.optimizer: Any = None
 
     def forward(self) -> Any:
@@ -103,7 +104,7 @@ class Engine:
         return self.layer.backward(tape, self.dy)
 
     def step(self) -> Any:
-        return self.layer(self.x_step, self.state)
+        return self.stream.step(self.x_step)
 
     def update(self) -> Any:
         if self.optimizer is None:
@@ -116,7 +117,10 @@ class Engine:
         if kind in ("train", "update"):
             dx, _, grads = getattr(self, kind)()
             return {"dx": dx, **grads}
-        return named_outputs(*getattr(self, kind)())
+        if kind == "step":
+            self.stream.state = self.state
+            return named_outputs(self.step()[:, None], self.stream.state)
+        return named_outputs(*self.forward())
 
 
 class Reference(Engine):

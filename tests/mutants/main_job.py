@@ -58,9 +58,10 @@ MAIN_JOB = [
         "test_language_model.py::test_score_is_the_mean_log_likelihood[lstm]",
     ),
     Mutant(
-        "sampling-state-not-carried", MODELS + "language.py",
-        "h, state = self._read(ids[None], state)",
-        "h, _ = self._read(ids[None], state)",
+        "sampling-state-not-carried",
+        MODELS + "language.py",
+        "        stream.state = state\n",
+        "",
         "test_language_model.py::test_sampling_the_likeliest[options0]",
     ),
     Mutant(

@@ -232,11 +232,12 @@ class LanguageModel(Model):
         rng = self.random_state_ if random_state is None else generator(random_state)
         known = len(self.vocabulary_)
         ids = encode(prompt or ("\n" if "\n" in self.vocabulary_ else self.vocabulary_[0]), self.vocabulary_)
-        state, drawn = None, []
+        outputs, state = self._read(ids[None])
+        stream, h, drawn = self.recurrent_.stream(), outputs[0, -1], []
+        stream.state = state
         for _ in range(length):
-            h, state = self._read(ids[None], state)
-            drawn.append(draw(self.output_(h[0, -1])[:known], temperature, top_k, rng))
-            ids = np.array(drawn[-1:])
+            drawn.append(draw(self.output_(h)[:known], temperature, top_k, rng))
+            h = stream.step(drawn[-1] if self.embedding_ is None else self.embedding_(drawn[-1]))
         return "".join(self.vocabulary_[k] for k in drawn)
 
     @property
