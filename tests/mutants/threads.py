@@ -1,0 +1,75 @@
+"""Planted faults in the worker team and in what decides on its size."""
+
+from __future__ import annotations
+
+from mutant import Mutant
+
+TEAM = "csrc/team.c"
+POLICY = "src/fastrnn/_threads.py"
+
+
+def team(name: str, old: str, new: str, test: str) -> Mutant:
+    """A fault in the team, which is built with any engine."""
+    return Mutant(name, TEAM, old, new, f"test_threads.py::{test}", "float32")
+
+
+THREADS = [
+    team(
+        "team-caller-does-not-wait",
+        "    for (unsigned int round = 0; atomic_load_explicit(&team->finished, memory_order_acquire) != team->expected; "
+        "round++)\n        wait_a_little(round);\n", "",
+        "test_workers_take_part[4]",
+    ),
+    team(
+        "team-never-released",
+        "    atomic_store_explicit(&team->taken, 0, memory_order_release);\n", "",
+        "test_regions_of_all_sizes_follow_each_other",
+    ),
+    team("team-never-parks", "            park(team, rank);\n", "", "test_idle_workers_use_no_processor"),
+    team(
+        "team-always-wakes",
+        "rank = 1; wake && rank < team->size", "rank = 1; rank < team->size",
+        "test_parked_workers_are_woken_on_demand_alone",
+    ),
+    team("team-workers-keep-denormals", "    denormals_flush();\n", "", "test_floating_point_modes"),
+    team(
+        "team-workers-take-signals", "sigfillset(&blocked)", "sigemptyset(&blocked)",
+        "test_workers_leave_signals_to_the_program",
+    ),
+    team(
+        "team-limit-ignored",
+        "    size = wanted < size ? wanted : size;", "    size = wanted < TEAM_MAX || size < 2 ? wanted : size;",
+        "test_set_num_threads",
+    ),
+    team(
+        "team-child-finds-it-taken", "    atomic_store(&team->taken, 0);\n", "",
+        "test_fork_while_another_thread_is_in_a_region",
+    ),
+    Mutant(
+        "threads-quota-of-the-group-alone", POLICY,
+        "(group, *group.parents)", "(group,)",
+        "test_threads.py::test_quota_of_control_groups",
+    ),
+    Mutant(
+        "threads-part-of-a-core-dropped", POLICY,
+        "math.ceil(min(", "math.floor(min(",
+        "test_threads.py::test_usable_cores[2.5-3]",
+    ),
+    Mutant(
+        "threads-affinity-ignored", POLICY,
+        'len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1',
+        "os.cpu_count() or 1",
+        "test_threads.py::test_affinity_is_respected",
+    ),
+    Mutant(
+        "threads-environment-not-checked", POLICY,
+        'return _check_range(number, "FASTRNN_NUM_THREADS")', "return number if isinstance(number, int) else 1",
+        "test_threads.py::test_no_number_by_environment_is_refused[0]",
+    ),
+    Mutant(
+        "threads-unlimited-by-threadpoolctl", POLICY,
+        "            _team.set_num_threads(num_threads)\n\n        def get_version",
+        "            pass\n\n        def get_version",
+        "test_threads.py::test_threadpoolctl[import threadpoolctl, fastrnn]",
+    ),
+]  # fmt: skip
