@@ -30,7 +30,7 @@ def run(capsys, *arguments) -> tuple[int, str, str]:
 
 def program(*arguments, **environment) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "fastrnn.cli", *map(os.fspath, arguments)],
+        [sys.executable, "-W", "error", "-m", "fastrnn", *map(os.fspath, arguments)],
         env={**os.environ, **environment}, capture_output=True, timeout=300, check=False,
     )  # fmt: skip
 
@@ -219,6 +219,8 @@ def test_errors_are_one_line(text, saved, tmp_path, capsys):
     wrong(capsys, "text must have at least 2 characters, got 0", "train", empty, "-o", tmp_path / "m")
     wrong(capsys, f"{tmp_path / 'no'}: no such folder", "train", text, "-o", tmp_path / "no" / "m")
     wrong(capsys, f"{tmp_path}: is a folder", "train", text, "-o", tmp_path)
+    wrong(capsys, f"{text} is one of the texts", "train", text, *TINY, "-o", text)
+    assert text.read_text() == TEXT
     wrong(capsys, "dropout acts between layers", "train", text, "-o", tmp_path / "m", *TINY, "--dropout", "0.5")
     wrong(capsys, f"{absent}: No such file", "sample", absent)
     wrong(capsys, f"{text} is not a safetensors file", "sample", text)

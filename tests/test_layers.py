@@ -81,7 +81,6 @@ def test_parameters_are_read_only(cell):
             value[...] = 0
         with pytest.raises(ValueError, match="read-only"):
             value.T[...] = 0
-    layer.parameters.clear()  # a dict of its own
     assert_same_bits(dict(layer.parameters), before)
 
 
@@ -402,3 +401,23 @@ def test_layers_do_not_disturb_each_other():
 
 def test_the_package_names_its_layers():
     assert {"RNN", "LSTM", "GRU", "Dense", "Embedding"} <= set(dir(fastrnn))
+
+
+@every_cell
+def test_what_shaped_the_parameters_is_fixed(cell):
+    layer, dense, embedding = make(cell, 3, 5, 2), fastrnn.Dense(3, 5), fastrnn.Embedding(3, 5)
+    names = "input_size hidden_size num_layers bidirectional batch_first bias proj_size dtype seed init".split()
+    fixed = [(layer, name) for name in names] + [(dense, "in_features"), (dense, "bias"), (embedding, "embedding_dim")]
+    for owner, name in fixed:
+        before = getattr(owner, name)
+        with pytest.raises(AttributeError, match=f"{name} is fixed"):
+            setattr(owner, name, 7)
+        assert getattr(owner, name) == before
+    with pytest.raises(TypeError):
+        layer.parameters["bias_ih_l0"] = np.zeros(5)
+    with pytest.raises(AttributeError):
+        layer.stream().batch_size = 2
+    layer.dropout = 0.5
+    with pytest.raises(ValueError, match="dropout must be a number from 0 to 1"):
+        layer.dropout = 1.5
+    assert layer.dropout == layer.get_config()["dropout"] == 0.5

@@ -79,8 +79,8 @@ def train(arguments: argparse.Namespace) -> None:
     """Train a model and save it."""
     from fastrnn.models import LanguageModel
 
+    check_writable(arguments.output, arguments.files)
     text, held_out = read_texts(arguments.files, arguments.held_out)
-    check_writable(arguments.output)
     print_text(f"{len(text):,} characters to train on, {len(held_out):,} held out")
     model = LanguageModel(
         cell=arguments.cell, hidden_size=arguments.hidden_size, num_layers=arguments.layers,
@@ -162,9 +162,11 @@ def read_texts(paths: Sequence[str], held_out: float) -> tuple[str, str]:
     return "".join(first), "".join(last)
 
 
-def check_writable(path: str) -> None:
-    """Refuse, before any time is spent on training, where a file cannot be written."""
+def check_writable(path: str, texts: Sequence[str]) -> None:
+    """Refuse, before any time is spent on training, where a file cannot be written or would replace a text."""
     folder = os.path.dirname(os.path.realpath(path))
+    if os.path.exists(path) and any(os.path.exists(text) and os.path.samefile(path, text) for text in texts):
+        raise ValueError(f"{path} is one of the texts: give the model another name by -o")
     if os.path.isdir(path):
         raise IsADirectoryError(21, "is a folder, give the name of a file", path)
     if not os.path.isdir(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,18 @@ class Layer:
 
     _parameters: dict[str, Parameter]
     _transient: tuple[str, ...] = ()  # attributes that a copy or a pickle leaves behind, set to None in it
+    _fixed: tuple[str, ...] = ("dtype", "seed", "init")  # attributes by which the parameters were shaped and made
     dtype: np.dtype[Any]
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._fixed and name in self.__dict__:
+            raise AttributeError(f"{name} is fixed when the layer is made; make another with {name}={value!r}")
+        object.__setattr__(self, name, value)
+
     @property
-    def parameters(self) -> dict[str, NDArray[Any]]:
-        """Read-only arrays by torch's names, in torch's order and shapes."""
-        return {name: parameter.value for name, parameter in self._parameters.items()}
+    def parameters(self) -> Mapping[str, NDArray[Any]]:
+        """Read-only arrays by torch's names, in torch's order and shapes; `set_parameters` changes them."""
+        return MappingProxyType({name: parameter.value for name, parameter in self._parameters.items()})
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Return writable copies of the parameters by torch's names."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ class PointwiseTape:
 
     layer: Layer
     versions: tuple[int, ...]
-    x: Array | None
+    x: Array | None = field(repr=False)
 
 
 class Pointwise(Layer):
@@ -53,6 +53,8 @@ class Pointwise(Layer):
 
 class EmbeddingBase(Pointwise):
     """The constructor and the checks of an embedding."""
+
+    _fixed = (*Layer._fixed, "num_embeddings", "embedding_dim")
 
     def __init__(
         self,
@@ -86,6 +88,8 @@ class EmbeddingBase(Pointwise):
 
 class DenseBase(Pointwise):
     """The constructor and the checks of a dense layer."""
+
+    _fixed = (*Layer._fixed, "in_features", "out_features", "bias")
 
     def __init__(
         self,

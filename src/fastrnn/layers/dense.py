@@ -43,10 +43,7 @@ class Dense(DenseBase):
     """
 
     _transient = ("_packed",)
-
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, **options: Any) -> None:
-        super().__init__(in_features, out_features, bias, **options)
-        self._packed: tuple[tuple[int, ...], Any] | None = None
+    _packed: tuple[tuple[int, ...], Any] | None = None
 
     def __call__(self, x: Any) -> Array:
         """Return y (..., out) of x (..., in)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,9 +9,8 @@ from numpy.typing import NDArray
 
 from fastrnn import _engine
 from fastrnn.layers import _arguments as arguments
-from fastrnn.layers._initial import initial_values
-from fastrnn.layers._module import Layer, check_dtype, check_seed, check_size
 from fastrnn.layers._parameter import Parameter
+from fastrnn.layers._recurrent import RecurrentBase
 from fastrnn.layers.stream import Stream
 from fastrnn.layers.tape import Tape
 
@@ -22,63 +20,18 @@ State = Any  # an array, or the pair (h, c) of an LSTM
 ACTIVATIONS = {"tanh": 0, "relu": 1, "sigmoid": 2, "linear": 3}  # the engine's numbers
 
 
-class Recurrent(Layer):
+class Recurrent(RecurrentBase):
     """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM` and `GRU`."""
 
     _transient = ("_packed",)
-    _cell: ClassVar[str]  # the name by which parameters are shaped and drawn
+    _packed: tuple[list[Any], tuple[int, ...]] | None = None
     _state_names: ClassVar[tuple[str, ...]] = ("h",)
     _gate_names: ClassVar[tuple[str, ...]]
     _number: int  # the engine's number of the cell
     _activation: int = 0
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        bidirectional: bool = False,
-        batch_first: bool = True,
-        bias: bool = True,
-        dropout: float = 0.0,
-        proj_size: int = 0,
-        dtype: Any = "float32",
-        seed: int | None = None,
-        init: str | float = "default",
-    ) -> None:
-        self.input_size = check_size(input_size, "input_size")
-        self.hidden_size = check_size(hidden_size, "hidden_size")
-        self.num_layers = check_size(num_layers, "num_layers")
-        if proj_size != 0:
-            raise ValueError(f"proj_size must be 0, got {proj_size!r}: projection is not built yet")
-        if isinstance(dropout, bool) or not isinstance(dropout, (int, float, np.number)) or not 0 <= dropout <= 1:
-            raise ValueError(f"dropout must be a number from 0 to 1, got {dropout!r}")
-        self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
-        self._directions = 2 if self.bidirectional else 1
-        self.dropout, self.proj_size = float(dropout), 0
-        self.dtype = check_dtype(dtype)
-        self.seed = check_seed(seed)
-        self.init = init
-        values = initial_values(
-            self._cell, self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias, init,
-            self.seed, self.dtype,
-        )  # fmt: skip
-        self._parameters = {
-            name: Parameter(name, value, transposed=name.startswith("weight")) for name, value in values.items()
-        }
-        self.forward_count = 0
-        self._dropout_seed = secrets.randbits(64) if self.seed is None else self.seed
-        self._packed: tuple[list[Any], tuple[int, ...]] | None = None
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, numbers and strings only."""
-        names = ("input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "dropout")
-        return {name: getattr(self, name) for name in names} | {
-            "dtype": self.dtype.name,
-            "seed": self.seed,
-            "init": self.init,
-        }
+    def _parameter(self, name: str, value: Array) -> Parameter:
+        return Parameter(name, value, transposed=name.startswith("weight"))
 
     def __call__(
         self,
@@ -265,9 +218,6 @@ class Recurrent(Layer):
         scattered = ids and parameter.name in ("weight_ih_l0", "weight_ih_l0_reverse")
         return (np.zeros if scattered else np.empty)(parameter.stored.shape, self.dtype)
 
-    def _versions(self) -> tuple[int, ...]:
-        return tuple([parameter.version for parameter in self._parameters.values()])
-
     def _weights(self, engine: Any) -> tuple[list[Any], tuple[int, ...]]:
         """Return the packed parameters of every layer and direction, and the versions that these are of."""
         versions = self._versions()
@@ -309,7 +259,7 @@ class RNN(Recurrent):
     ((2, 4, 5), (1, 2, 5))
     """
 
-    _cell = "rnn"
+    _name = "rnn"
     _gate_names = ("h",)
     _number = 0
 
@@ -341,11 +291,13 @@ class LSTM(Recurrent):
     bidirectional : bool
         Whether a second set of parameters reads each sequence from its end.
     batch_first : bool
-        Whether x is (N, T, I) or (T, N, I).
+        Whether x is (N, T, I), as by default, or (T, N, I), which is torch's default.
     bias : bool
         Whether there are `bias_ih` and `bias_hh`.
     dropout : float
         Probability with which `forward` drops a value between two layers of the stack.
+    proj_size : {0}
+        Projection is not built yet.
     dtype : {"float32", "float64"}
         Of parameters and results.
     seed : int, optional
@@ -364,7 +316,7 @@ class LSTM(Recurrent):
     ((2, 4, 3), (20, 5))
     """
 
-    _cell = "lstm"
+    _name = "lstm"
     _state_names = ("h", "c")
     _gate_names = ("i", "f", "g", "o", "c", "h")
     _number = 1
@@ -396,7 +348,7 @@ class GRU(Recurrent):
     ((2, 3, 10), (2, 2, 5))
     """
 
-    _cell = "gru"
+    _name = "gru"
     _gate_names = ("r", "z", "n", "h")
 
     def __init__(

@@ -22,8 +22,6 @@ class Stream:
 
     Attributes
     ----------
-    batch_size : int
-        N.
     state : array or pair
         h, or (h, c) of an LSTM, each (L, N, H): reads as copies, and takes what the layer takes as `state`.
 
@@ -40,11 +38,19 @@ class Stream:
     def __init__(self, layer: Any, batch_size: int = 1) -> None:
         if layer.bidirectional:
             raise ValueError("a bidirectional layer has no stream: its reverse direction starts at the end")
-        self.batch_size = check_size(batch_size, "batch_size")
+        self._batch_size = check_size(batch_size, "batch_size")
         self._layer, self._dtype = layer, layer.dtype
         self._x_shape, self._y_shape = (self.batch_size, layer.input_size), (self.batch_size, layer.hidden_size)
         self._states = (layer.num_layers, self.batch_size, layer.hidden_size)
         self._open()
+
+    @property
+    def batch_size(self) -> int:
+        """The number of rows, N."""
+        return self._batch_size
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._layer!r}, batch_size={self.batch_size})"
 
     def _open(self) -> None:
         engine = _engine.load(self._dtype)
@@ -83,7 +89,7 @@ class Stream:
         else:
             y = self._check_out(out, y_shape)
         if resets is not None:
-            self.reset(resets)
+            self._restart(self._check_rows(resets, "resets"))
         self._move(x, y)
         return y
 
@@ -95,15 +101,17 @@ class Stream:
 
     def reset(self, rows: Any = None) -> None:
         """Give all rows a zero state, or those that are true in `rows` (N,)."""
-        if rows is None:
-            chosen = np.ones(self.batch_size, bool)
-        else:
-            chosen = arguments.array_of(rows, "rows")
-            if chosen.dtype != np.bool_:
-                raise TypeError(f"rows must be booleans, got dtype {chosen.dtype}")
-            if chosen.shape != (self.batch_size,):
-                raise ValueError(f"rows must have the shape {(self.batch_size,)}, got {chosen.shape}")
-        self._restart(np.ascontiguousarray(chosen))
+        chosen = np.ones(self.batch_size, bool) if rows is None else self._check_rows(rows, "rows")
+        self._restart(chosen)
+
+    def _check_rows(self, rows: Any, name: str) -> Array:
+        """Return booleans (N,), contiguous."""
+        chosen = arguments.array_of(rows, name)
+        if chosen.dtype != np.bool_:
+            raise TypeError(f"{name} must be booleans, got dtype {chosen.dtype}")
+        if chosen.shape != (self.batch_size,):
+            raise ValueError(f"{name} must have the shape {(self.batch_size,)}, got {chosen.shape}")
+        return np.ascontiguousarray(chosen)
 
     def _restart(self, rows: Array) -> None:
         self._engine.restart(rows)

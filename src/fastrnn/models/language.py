@@ -166,8 +166,10 @@ class LanguageModel(Model):
             raise ValueError(f"text must have more characters than batch_size={N}, got {len(text)}")
         options = Options(epochs, optimizer, learning_rate, schedule, clip_norm, verbose)
         before = dict(self.__dict__)
+        built = False
         try:
             self._build(text)
+            built = True
             ids = encode(text, self.vocabulary_)
             held_out = None if validation is None else encode(validation, self.vocabulary_)
             length = (len(ids) - 1) // N
@@ -176,8 +178,9 @@ class LanguageModel(Model):
                 self, lambda: self._updates(inputs, targets, T), self.history_, options, size=N * length, unit="char",
                 figures=figures, validate=None if held_out is None else lambda: self._loss(held_out),
             )  # fmt: skip
-        except Exception:
-            self.__dict__ = before
+        except BaseException as error:
+            if not built or isinstance(error, Exception):
+                self.__dict__ = before
             raise
         return self
 
@@ -253,6 +256,8 @@ class LanguageModel(Model):
             raise ValueError(f'level must be "char", got {self.level!r}: models of words are not built yet')
         check_choice(self.cell, "cell", CELLS)
         H, E = self.hidden_size, self.embedding_size
+        if self.tied and E is None:
+            E = H
         if self.tied and E != H:
             raise ValueError(f"tied=True needs embedding_size to equal hidden_size, got {E} and {H}")
         if self.dropout and self.num_layers == 1:

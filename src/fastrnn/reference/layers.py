@@ -7,7 +7,6 @@ engine's layers, `fastrnn.LSTM` and its kin.
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,7 @@ from numpy.typing import NDArray
 
 from fastrnn.layers import _arguments as arguments
 from fastrnn.layers import tape as engine_tape
-from fastrnn.layers._initial import initial_values
-from fastrnn.layers._module import Layer, check_dtype, check_seed, check_size
-from fastrnn.layers._parameter import Parameter
+from fastrnn.layers._recurrent import RecurrentBase
 from fastrnn.reference.cells import NONLINEARITIES, Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State
 from fastrnn.reference.dropout import dropout_mask
 from fastrnn.reference.sequence import (
@@ -58,55 +55,10 @@ class Tape(engine_tape.Tape):
         return product
 
 
-class Recurrent(Layer):
+class Recurrent(RecurrentBase):
     """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM` and `GRU`."""
 
-    _name: str  # by which parameters are shaped and drawn
     _cell: Cell
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        bidirectional: bool = False,
-        batch_first: bool = True,
-        bias: bool = True,
-        dropout: float = 0.0,
-        proj_size: int = 0,
-        dtype: Any = "float32",
-        seed: int | None = None,
-        init: str | float = "default",
-    ) -> None:
-        self.input_size = check_size(input_size, "input_size")
-        self.hidden_size = check_size(hidden_size, "hidden_size")
-        self.num_layers = check_size(num_layers, "num_layers")
-        if proj_size != 0:
-            raise ValueError(f"proj_size must be 0, got {proj_size!r}: projection is not built yet")
-        if isinstance(dropout, bool) or not isinstance(dropout, (int, float, np.number)) or not 0 <= dropout <= 1:
-            raise ValueError(f"dropout must be a number from 0 to 1, got {dropout!r}")
-        self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
-        self.dropout, self.proj_size = float(dropout), 0
-        self.dtype = check_dtype(dtype)
-        self.seed = check_seed(seed)
-        self.init = init
-        values = initial_values(
-            self._name, self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias, init,
-            self.seed, self.dtype,
-        )  # fmt: skip
-        self._parameters = {name: Parameter(name, value) for name, value in values.items()}
-        self.forward_count = 0
-        self._dropout_seed = secrets.randbits(64) if self.seed is None else self.seed
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, numbers and strings only."""
-        names = ("input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "dropout")
-        return {name: getattr(self, name) for name in names} | {
-            "dtype": self.dtype.name,
-            "seed": self.seed,
-            "init": self.init,
-        }
 
     def __call__(
         self,
@@ -221,10 +173,6 @@ class Recurrent(Layer):
         """Return a `Stream`, which steps `batch_size` rows one input at a time and carries their states."""
         return Stream(self, batch_size)
 
-    @property
-    def _directions(self) -> int:
-        return 2 if self.bidirectional else 1
-
     def _passes(self, layer: int) -> list[tuple[int, bool]]:
         """Each direction of a layer: its place in a state, and whether it is the reverse one."""
         return [(layer * self._directions + d, d == 1) for d in range(self._directions)]
@@ -239,9 +187,6 @@ class Recurrent(Layer):
         if not self.bias:
             values += [np.zeros(len(values[0]), self.dtype)] * 2
         return Weights(*values)
-
-    def _versions(self) -> tuple[int, ...]:
-        return tuple(parameter.version for parameter in self._parameters.values())
 
     def _state(self, state: Any, N: int, batched: bool, name: str) -> State:
         """Return a copy of a state or of its gradient as a tuple of (L·D, N, H), zeros for None."""

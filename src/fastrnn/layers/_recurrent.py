@@ -1,0 +1,85 @@
+"""What a recurrent layer is made of, whoever does the arithmetic: its sizes, its options and its parameters."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrnn.layers._initial import initial_values
+from fastrnn.layers._module import Layer, check_dtype, check_seed, check_size
+from fastrnn.layers._parameter import Parameter
+
+
+class RecurrentBase(Layer):
+    """The constructor of `RNN`, `LSTM` and `GRU`."""
+
+    _name: ClassVar[str]  # of the cell, by which parameters are shaped and drawn
+    _fixed = (
+        *Layer._fixed, "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "proj_size",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bidirectional: bool = False,
+        batch_first: bool = True,
+        bias: bool = True,
+        dropout: float = 0.0,
+        proj_size: int = 0,
+        dtype: Any = "float32",
+        seed: int | None = None,
+        init: str | float = "default",
+    ) -> None:
+        self.input_size = check_size(input_size, "input_size")
+        self.hidden_size = check_size(hidden_size, "hidden_size")
+        self.num_layers = check_size(num_layers, "num_layers")
+        if proj_size != 0:
+            raise ValueError(f"proj_size must be 0, got {proj_size!r}: projection is not built yet")
+        self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
+        self.proj_size, self.dropout = 0, dropout
+        self.dtype = check_dtype(dtype)
+        self.seed = check_seed(seed)
+        self.init = init
+        values = initial_values(
+            self._name, self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias, init,
+            self.seed, self.dtype,
+        )  # fmt: skip
+        self._parameters = {name: self._parameter(name, value) for name, value in values.items()}
+        self.forward_count = 0
+        self._dropout_seed = secrets.randbits(64) if self.seed is None else self.seed
+
+    def _parameter(self, name: str, value: NDArray[Any]) -> Parameter:
+        return Parameter(name, value)
+
+    @property
+    def dropout(self) -> float:
+        """The probability with which `forward` drops a value between two layers of the stack; it can be changed."""
+        return self._dropout
+
+    @dropout.setter
+    def dropout(self, p: Any) -> None:
+        if isinstance(p, bool) or not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
+            raise ValueError(f"dropout must be a number from 0 to 1, got {p!r}")
+        self._dropout = float(p)
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def _versions(self) -> tuple[int, ...]:
+        return tuple([parameter.version for parameter in self._parameters.values()])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, numbers and strings only."""
+        names = ("input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "dropout")
+        return {name: getattr(self, name) for name in names} | {
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+            "init": self.init,
+        }
