@@ -131,6 +131,8 @@ def test_large_logits():
         loss, gradient = losses.softmax_cross_entropy(logits, [1, 2], reduction="sum")
         assert_close(loss, 1e4 + np.log(3), 1e-6)
         assert_close(gradient, [[1, -1, 0], [1 / 3, 1 / 3, -2 / 3]], 1e-6)
+        least = np.full((1, 5), np.finfo(dtype).min)
+        assert_close(losses.softmax_cross_entropy(least, [0])[0], np.log(5), 1e-6)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -421,3 +421,59 @@ def test_what_shaped_the_parameters_is_fixed(cell):
     with pytest.raises(ValueError, match="dropout must be a number from 0 to 1"):
         layer.dropout = 1.5
     assert layer.dropout == layer.get_config()["dropout"] == 0.5
+
+
+@every_cell
+def test_parameters_may_change_places(cell):
+    layer = make(cell, 5, 5, bidirectional=True, seed=0, init=0.3)
+    before = layer.state_dict()
+    swapped = {
+        name: layer.parameters[name.removesuffix("_reverse") if name.endswith("_reverse") else f"{name}_reverse"]
+        for name in before
+    }
+    layer.load_state_dict(swapped)
+    for name, value in layer.parameters.items():
+        other = name.removesuffix("_reverse") if name.endswith("_reverse") else f"{name}_reverse"
+        assert_same_bits(np.array(value), before[other])
+
+
+@every_cell
+def test_ids_may_change_after_forward(cell):
+    layer = make(cell, 7, 5, seed=0)
+    ids, dy = np.array([[1, 2, 6]]), np.ones((1, 3, 5), "float32")
+    expected = run(layer, ids.copy(), None, dy)
+    tape = layer.forward(ids)[2]
+    ids[...] = 10**12
+    assert_same_bits(layer.backward(tape, dy)[2], {name: expected[name] for name in layer.parameters})
+    embedding, ids = fastrnn.Embedding(7, 5), np.array([1, 2])
+    tape = embedding.forward(ids)[1]
+    ids[...] = 10**12
+    assert embedding.backward(tape, np.ones((2, 5)))[1]["weight"].any(axis=1).tolist() == [0, 1, 1, 0, 0, 0, 0]
+
+
+def test_wrong_options_are_named():
+    calls = [
+        (ValueError, "dtype must be", lambda: fastrnn.LSTM(3, 5, dtype=None)),
+        (ValueError, "init must be", lambda: fastrnn.Embedding(3, 4, init=-1)),
+        (ValueError, "init must be", lambda: fastrnn.Embedding(3, 4, init=float("nan"))),
+        (ValueError, "init must be", lambda: fastrnn.Embedding(3, 4, init=True)),
+        (TypeError, "state_dict must be a mapping", lambda: fastrnn.LSTM(3, 5).load_state_dict([1])),
+    ]
+    for error, message, call in calls:
+        with pytest.raises(error, match=message):
+            call()
+    swapped = np.dtype("float32").newbyteorder()
+    assert fastrnn.LSTM(3, 5, dtype=swapped)(np.ones((1, 2, 3)))[0].dtype == "float32"
+    assert fastrnn.LSTM(3, 5, init=np.float32(0.1)).parameters["bias_ih_l0"].max() <= 0.1
+
+
+def test_results_keep_no_more_memory_than_they_need():
+    layer = fastrnn.LSTM(64, 64, seed=0)
+    long, short = np.zeros((1, 16, 64), "float32"), np.zeros((1, 1, 64), "float32")
+    kept = []
+    for _ in range(50):
+        layer(long)
+        kept.append(layer(short)[0])
+    assert len(kept) == 50
+    fastrnn.release_memory()
+    assert_same_bits(layer(short)[0], kept[0])

@@ -583,3 +583,20 @@ def test_denormals_of_the_caller_survive(rule):
     layer = two_layers()[0]
     new(rule, layer).step(gradients_of(layer, 0))
     assert np.float64(5e-324) * np.float64(1) > 0
+
+
+def test_a_call_within_a_step_packs_nothing_for_good(monkeypatch):
+    """As another thread makes it: half of a parameter is new, and nothing may take it for the whole."""
+    layer, x = fastrnn.LSTM(3, 5, bias=False, seed=0), np.ones((1, 2, 3), "float32")
+    optimizer = fastrnn.optim.SGD(layer, lr=0.1)
+
+    def update(engine, stored, gradient, state):
+        stored[0] -= gradient[0]
+        layer(x)
+        stored[1:] -= gradient[1:]
+
+    monkeypatch.setattr(optimizer, "_update", update)
+    optimizer.step({name: np.ones_like(value) for name, value in layer.parameters.items()})
+    fresh = fastrnn.LSTM(3, 5, bias=False)
+    fresh.load_state_dict(layer.state_dict())
+    assert (layer(x)[0] == fresh(x)[0]).all()

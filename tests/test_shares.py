@@ -53,6 +53,17 @@ def test_recurrent_layers(cell, split, rows):
         assert_same_bits(on_threads(number, call), alone)
 
 
+def test_denormals_in_the_gradient_of_the_input():
+    layer = fastrnn.RNN(64, 256, nonlinearity="linear", bidirectional=True, seed=0)
+    x, dy = np.zeros((1, 64, 64), "float32"), np.full((1, 64, 512), 4e-38, "float32")
+
+    def call():
+        return run(layer, x, None, dy)
+
+    alone = on_threads(1, call)
+    assert_same_bits(on_threads(2, call), alone)
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("split", SPLITS)
 def test_ids(split, cell):

@@ -91,6 +91,7 @@ class Optimizer:
             parameter = self._parameters[name]
             parameter.touch()  # first, so that not even Ctrl-C can leave a packed copy that seems up to date
             self._update(_engine.load(parameter.stored.dtype), parameter.stored, gradient, self._state[name])
+            parameter.touch()  # and last, since another thread may have packed what was half done
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that an exact continuation needs, as copies.

@@ -134,11 +134,11 @@ OPTIMIZERS = [
         "test_optim.py::test_shared_parameter_takes_the_sum[sgd-float32]",
     ),
     Mutant(
-        "step-without-touch",
+        "step-without-a-last-touch",
         OPTIM,
-        "            parameter.touch()  # first, so",
-        "            # so",
-        "test_optim.py::test_a_step_outdates_tapes_and_packed_copies[adam]",
+        "            parameter.touch()  # and last, since",
+        "            # and last, since",
+        "test_optim.py::test_a_call_within_a_step_packs_nothing_for_good",
     ),
     Mutant(
         "step-counted-before-the-checks",

@@ -88,6 +88,20 @@ def cpu_info() -> dict[str, Any]:
     }
 
 
+def release_memory() -> None:
+    """Return to the system what the engines keep for reuse: at most 256 MB for each precision.
+
+    Examples
+    --------
+    >>> import fastrnn
+    >>> fastrnn.release_memory()
+    """
+    for dtype in PRECISIONS:
+        engine = sys.modules.get(f"{__name__}._{dtype}_{instruction_set()}")
+        if engine is not None:
+            engine.release_memory()
+
+
 def elementary(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """Return "exp" (of numbers ≤ 0), "tanh" or "sigmoid" of an array, by the functions that the cells use."""
     result: NDArray[Any] = load(array.dtype.name).elementary(name, array)

@@ -8,49 +8,44 @@ cdef enum:
 
 
 cdef class Matrix:
-    """The parameters of a Dense layer as the engine reads them: weight [J, K] and bias [J] or None."""
+    """The parameters of a Dense layer as the engine reads them."""
     cdef Py_ssize_t K, J
     cdef Layout layout
     cdef Panels panels, back        # packed for x Wᵀ and for dy W
     cdef real* bias                 # [panel][width * VLEN]
     cdef cnp.ndarray weight
     cdef Buffer memory, back_memory
-    cdef bint has_back
 
-    def __init__(self, Py_ssize_t K, Py_ssize_t J):
+    def __init__(self, cnp.ndarray weight, bias):
+        """weight [J, K], bias [J] or None. The pack for the gradient of x follows when it is used."""
         cdef char* space = NULL
-        self.K, self.J, self.layout = K, J, make_layout(RNN, J)
+        cdef Lie w = by_unit(data_of(checked(weight, "weight")), weight.shape[1])
+        self.weight, self.J, self.K = weight, weight.shape[0], weight.shape[1]
+        self.layout = make_layout(RNN, self.J)
         self.place(&space)
         self.memory = take(<size_t>space)
         space = self.memory.data
         self.place(&space)
-
-    cdef void place(self, char** space):
-        self.panels = forward_panels(&self.layout, &self.layout.input, self.K, space)
-        self.bias = <real*>carve(space, self.layout.count * self.layout.width * VLEN * sizeof(real))
-
-    def set(self, cnp.ndarray weight, bias):
-        """Take new parameters. The pack for the gradient of x follows when it is used."""
-        cdef Lie w = by_unit(data_of(checked(weight, "weight")), self.K)
-        self.weight, self.has_back = weight, False
         pack_forward(&self.layout, &self.layout.input, &w, self.K, &self.panels)
         memset(self.bias, 0, self.layout.count * self.layout.width * VLEN * sizeof(real))
         if bias is not None:
             memcpy(self.bias, data_of(checked(bias, "bias")), self.J * sizeof(real))
 
+    cdef void place(self, char** space):
+        self.panels = forward_panels(&self.layout, &self.layout.input, self.K, space)
+        self.bias = <real*>carve(space, self.layout.count * self.layout.width * VLEN * sizeof(real))
+
     cdef need_back(self):
         """Pack the weights for the product that gives the gradient of x."""
         cdef char* space = NULL
         cdef Lie w = by_unit(data_of(self.weight), self.K)
-        if self.has_back:
+        if self.back_memory is not None:
             return
-        if self.back_memory is None:
-            backward_panels(&self.layout, &self.layout.input, self.K, &space)
-            self.back_memory = take(<size_t>space)
+        backward_panels(&self.layout, &self.layout.input, self.K, &space)
+        self.back_memory = take(<size_t>space)
         space = self.back_memory.data
         self.back = backward_panels(&self.layout, &self.layout.input, self.K, &space)
         pack_backward(&self.layout, &self.layout.input, &w, self.K, &self.back)
-        self.has_back = True
 
 
 cdef struct DenseCall:

@@ -23,11 +23,11 @@ cdef class Buffer:
         global kept_count, kept_bytes
         if self.data == NULL:
             return
-        while kept_count and (kept_count == KEPT or kept_bytes + self.size > KEPT_BYTES):
-            aligned_release(unkeep(0))  # forget the oldest
         if self.size > KEPT_BYTES:
             aligned_release(self.data)
             return
+        while kept_count and (kept_count == KEPT or kept_bytes + self.size > KEPT_BYTES):
+            aligned_release(unkeep(0))  # forget the oldest
         kept_data[kept_count] = self.data
         kept_size[kept_count] = self.size
         kept_bytes += self.size
@@ -46,12 +46,14 @@ cdef char* unkeep(int i) noexcept:
     return data
 
 
-cdef Buffer take(size_t size):
-    """Return a buffer of at least `size` bytes, its contents undefined: a kept one of at most twice the size, or new."""
+cdef Buffer take(size_t size, size_t slack=65536):
+    """Return a buffer of at least `size` bytes, its contents undefined: new, or a kept one not much larger.
+
+    What is handed to a user may stay with him for long: it takes no `slack`."""
     cdef Buffer buffer = Buffer.__new__(Buffer)
     cdef int i
     for i in range(kept_count - 1, -1, -1):
-        if size <= kept_size[i] <= 2 * size + 65536:
+        if size <= kept_size[i] <= (2 * size + slack if slack else size + size // 8):
             buffer.size = kept_size[i]
             buffer.data = unkeep(i)
             return buffer
@@ -83,7 +85,7 @@ def pooled(shape):
     for k in range(rank):
         sizes[k] = shape[k]
         size *= sizes[k]
-    cdef Buffer buffer = take(size)
+    cdef Buffer buffer = take(size, 0)
     cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(rank, sizes, REAL_NUMBER, buffer.data)
     cnp.set_array_base(array, buffer)
     return array

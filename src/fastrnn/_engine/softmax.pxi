@@ -2,6 +2,7 @@
 
 cdef extern from "math.h" nogil:
     double log(double x)
+    float INFINITY
 
 cdef extern from "vmath.h" nogil:
     vec v_load_or(const real* p, int n, real fill)
@@ -31,7 +32,7 @@ cdef double softmax_row(real* z, Py_ssize_t panel_step, const Layout* a, Py_ssiz
         for v in range(bias_vectors(a, p)):
             n = lanes(a.H, unit_of(a, p, v))
             q = z + p * panel_step + v * VLEN
-            e = v_exp_neg(v_load_or(q, n, REAL_LOWEST) - v_set(high))
+            e = v_exp_neg(v_load_or(q, n, -INFINITY) - v_set(high))  # where there are no logits: 0, whatever `high`
             sum_ = sum_ + e
             if back:
                 v_store_n(q, e, n)

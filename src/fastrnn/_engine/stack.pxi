@@ -12,10 +12,10 @@ cdef inline Rows no_rows() noexcept nogil:
     return rows
 
 
-cdef double layer_seconds(const Pack* w, Py_ssize_t T, Py_ssize_t N) noexcept nogil:
+cdef double layer_seconds(const Pack* w, Py_ssize_t T, Py_ssize_t N, bint ids) noexcept nogil:
     """About how long one core takes for the forward pass of a layer and direction."""
     cdef double gates = w.layout.gates * w.H
-    return T * seconds_of(gates * w.H, N) + seconds_of(gates * w.I, <double>T * N)
+    return T * seconds_of(gates * w.H, N) + (0 if ids else seconds_of(gates * w.I, <double>T * N))
 
 
 def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cnp.ndarray y, cnp.ndarray h_final, c_final,
@@ -34,7 +34,7 @@ def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cn
     cdef real* c_initial = optional(c0, "c0")
     cdef real* h_out = data_of(checked(h_final, "h_final"))
     cdef real* c_out = optional(c_final, "c_final")
-    cdef Rows rows, part
+    cdef Rows rows
     cdef Weights w
     cdef Kept kept = None
     cdef Forward run[2]
@@ -73,7 +73,7 @@ cdef forward_layer(Forward* directions, int D):
     """Run the directions of a layer, shared out as suits their shape."""
     cdef const Pack* w = directions[0].w
     cdef Py_ssize_t T = directions[0].steps.T, N = directions[0].steps.N
-    cdef double seconds = D * layer_seconds(w, T, N)
+    cdef double seconds = D * layer_seconds(w, T, N, directions[0].ids != NULL)
     cdef int d, r, shares = shares_for(seconds)
     cdef Split split = split_of(shares, D, N, seconds_of(<double>w.layout.gates * w.H * w.H, N))
     cdef int ranges = shares if split == BY_ROWS else 1
@@ -92,10 +92,9 @@ cdef forward_layer(Forward* directions, int D):
     cdef Team* team
     with nogil:
         team = begin_region(shares, seconds)
-        if split == BY_UNITS:
-            for d in range(D):
-                runs[d].team = team
-                run_forward(runs, d, 0)
+        if split == BY_UNITS:  # which is of one direction
+            runs[0].team = team
+            run_forward(runs, 0, 0)
         else:
             run_phase(team, run_forward, runs, D * ranges)
         end_region(team)
@@ -208,7 +207,7 @@ cdef backward_layer(Backward* directions, int D):
     """Run the directions of a layer backwards, shared out as suits their shape."""
     cdef const Pack* w = directions[0].w
     cdef Py_ssize_t T = directions[0].steps.T, N = directions[0].steps.N
-    cdef double seconds = 3 * D * layer_seconds(w, T, N)
+    cdef double seconds = 3 * D * layer_seconds(w, T, N, directions[0].ids != NULL)
     cdef int d, shares = shares_for(seconds)
     cdef Split split = split_of(shares, D, N, seconds_of(<double>w.layout.gates * w.H * w.H, N))
     cdef Backward* b
@@ -226,12 +225,15 @@ cdef backward_layer(Backward* directions, int D):
         b.block.rows = min(max(BLOCK_ROWS // max(N, 1), 1), max(T, 1)) * N
         memory.append(backward_memory(b))
     cdef Team* team
+    cdef unsigned int mode
     with nogil:
         team = begin_region(shares, seconds)
         if split == SIDE_BY_SIDE:
             run_phase(team, run_backward, directions, D)
             if below.data != NULL:
+                mode = denormals_flush()
                 add_input(directions)
+                denormals_restore(mode)
         else:
             for d in range(D):
                 directions[d].block.team = team

@@ -5,7 +5,6 @@ cdef class Stream:
     cdef public bint stale      # the parameters have changed: `renew` before the next step
     cdef Py_ssize_t N, I, H
     cdef int L, shares
-    cdef bint has_c
     cdef list weights
     cdef Plan plan
     cdef Buffer memory, runs_memory
@@ -17,9 +16,9 @@ cdef class Stream:
         cdef const Pack* w = &(<Weights>weights[0]).pack
         cdef int l
         cdef char* space = NULL
-        self.N, self.I, self.H, self.L, self.has_c = N, w.I, w.H, <int>len(weights), CELLS[w.cell].has_c
+        self.N, self.I, self.H, self.L = N, w.I, w.H, <int>len(weights)
         self.plan = Plan(1, N, None, None)
-        self.shares = shares_for(self.L * layer_seconds(w, 1, N))
+        self.shares = shares_for(self.L * layer_seconds(w, 1, N, True))
         self.runs_memory = take(self.L * sizeof(Forward))
         self.runs = <Forward*>self.runs_memory.data
         memset(self.runs, 0, self.L * sizeof(Forward))
@@ -46,7 +45,8 @@ cdef class Stream:
         for l in range(self.L):
             f = &self.runs[l]
             f.w, f.steps, f.n1, f.chunk, f.shares = &(<Weights>weights[l]).pack, &self.plan.steps, self.N, 1, self.shares
-            (<Weights>weights[l]).need_input()
+            if l:
+                (<Weights>weights[l]).need_input()
             if self.memory is not None:
                 point_inputs(f)
         self.weights, self.stale = weights, False
@@ -61,6 +61,7 @@ cdef class Stream:
             first.ids = <const int64_t*>cnp.PyArray_DATA(x)
             first.x.data, first.x.n_step = NULL, 1
         else:
+            (<Weights>self.weights[0]).need_input()
             first.x.data, first.x.n_step = data_of(x), self.I
         last.y.data, last.y.n_step = data_of(y), self.H
         with nogil:

@@ -70,8 +70,8 @@ def check_input(x: Any, input_size: int, batch_first: bool, dtype: np.dtype[Any]
             raise TypeError("x of integers means ids and has no third axis; cast features to floating numbers first")
         if array.ndim not in (1, 2):
             raise ValueError(f"x of ids must have the shape {order}) or, unbatched, (T,), got {array.shape}")
-        ids = np.asarray(array, np.int64)
-        return time_major(ids if ids.flags.aligned else ids.copy(), array.ndim == 2, batch_first), array.ndim == 2
+        ids = np.array(array, np.int64)  # a copy, which nobody changes between the check and the last use
+        return time_major(ids, array.ndim == 2, batch_first), array.ndim == 2
     if array.dtype.kind != "f":
         raise TypeError(f"x must be floating numbers or integer ids, got dtype {array.dtype}")
     if array.ndim not in (2, 3) or array.shape[-1] != input_size:

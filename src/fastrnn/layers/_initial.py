@@ -84,11 +84,8 @@ def embedding_values(
     """Return an embedding's initial weight (V, E): standard normal, torch's choice too; a number b draws U(-b, b)."""
     rng = np.random.default_rng(seed)
     shape = (num_embeddings, embedding_dim)
-    if isinstance(init, str):
-        uniform_bound(init, embedding_dim)  # refuses an unknown name
-        value = rng.standard_normal(shape)
-    else:
-        value = rng.uniform(-init, init, shape)
+    bound = uniform_bound(init, embedding_dim)
+    value = rng.standard_normal(shape) if bound is None or isinstance(init, str) else rng.uniform(-bound, bound, shape)
     return {"weight": value.astype(dtype)}
 
 
@@ -100,7 +97,7 @@ def uniform_bound(init: str | float, fan: int) -> float | None:
         if init == "torch":
             return 1.0 / np.sqrt(fan)
         raise ValueError(f'init must be "default", "torch" or a positive number, got {init!r}')
-    if isinstance(init, bool) or not isinstance(init, (int, float)) or not 0 <= init < float("inf"):
+    if isinstance(init, bool) or not isinstance(init, (int, float, np.number)) or not 0 <= init < float("inf"):
         raise ValueError(f'init must be "default", "torch" or a positive number, got {init!r}')
     return float(init)
 

@@ -49,6 +49,8 @@ class Layer:
         ValueError
             Lists every missing, unexpected and misshapen name.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict must be a mapping of names to arrays, got {type(state_dict).__name__}")
         self._assign(check_values(self._parameters, state_dict, some=not strict, others=not strict))
 
     def set_parameters(self, **arrays: Any) -> None:
@@ -56,7 +58,12 @@ class Layer:
         self._assign(check_values(self._parameters, arrays, some=True))
 
     def _assign(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        for name, array in arrays.items():
+        stored = [parameter.stored for parameter in self._parameters.values()]
+        values = {  # what is given may be what is to be replaced
+            name: np.array(array) if any(np.may_share_memory(array, other) for other in stored) else array
+            for name, array in arrays.items()
+        }
+        for name, array in values.items():
             self._parameters[name].assign(array)
 
     def get_config(self) -> dict[str, Any]:
@@ -83,12 +90,12 @@ def check_size(value: Any, name: str, least: int = 1) -> int:
 def check_dtype(value: Any) -> np.dtype[Any]:
     """Return float32 or float64."""
     try:
-        dtype = np.dtype(value)
+        dtype = None if value is None else np.dtype(value)
     except TypeError:
         dtype = None
     if dtype is None or dtype.name not in ("float32", "float64"):
         raise ValueError(f'dtype must be "float32" or "float64", got {value!r}')
-    return dtype
+    return np.dtype(dtype.name)  # in this machine's byte order
 
 
 def check_seed(value: Any) -> int | None:

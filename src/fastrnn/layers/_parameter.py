@@ -38,13 +38,14 @@ class Parameter:
 
     def assign(self, array: NDArray[Any]) -> None:
         """Copy new values in."""
+        self.touch()  # before too: whatever interrupts the copy, no pack of the old values seems up to date
         np.copyto(self.stored, array.T if self.transposed else array)
         self.touch()
 
     def touch(self) -> None:
         """Say that `stored` has changed."""
         self.version += 1
-        for watcher in self._watchers:
+        for watcher in list(self._watchers):
             watcher.stale = True
 
     def watch(self, watcher: Any) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.layers._arguments import floating
+from fastrnn.layers._arguments import array_of, floating
 from fastrnn.layers._initial import dense_values, embedding_values
 from fastrnn.layers._module import Layer, check_dtype, check_seed, check_size
-from fastrnn.layers._parameter import Parameter, as_array
+from fastrnn.layers._parameter import Parameter
 
 Array = NDArray[Any]
 
@@ -77,13 +77,15 @@ class EmbeddingBase(Pointwise):
         return {name: getattr(self, name) for name in names} | {"dtype": self.dtype.name}
 
     def _check_ids(self, ids: Any) -> Array:
-        ids = as_array(ids)
+        """Return a copy of the ids, which nobody changes before `backward`."""
+        ids = array_of(ids, "ids")
         if ids.dtype.kind not in "iu":
             raise TypeError(f"ids must be integers, got dtype {ids.dtype}")
+        ids = np.array(ids, np.int64, order="C")
         wrong = (ids < 0) | (ids >= self.num_embeddings)
         if wrong.any():
             raise ValueError(f"ids must be from 0 to {self.num_embeddings - 1}, got {ids[wrong][0]}")
-        return np.asarray(ids, np.int64)
+        return ids
 
 
 class DenseBase(Pointwise):

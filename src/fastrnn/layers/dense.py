@@ -133,7 +133,6 @@ class Dense(DenseBase):
         """Return the packed parameters, packed again when they have changed."""
         versions = self._versions()
         if self._packed is None or self._packed[0] != versions:
-            matrix = _engine.load(self.dtype).Matrix(self.in_features, self.out_features)
-            matrix.set(*(parameter.stored for parameter in self._parameters.values()), *([] if self.bias else [None]))
-            self._packed = (versions, matrix)
+            stored = [parameter.stored for parameter in self._parameters.values()] + ([] if self.bias else [None])
+            self._packed = (versions, _engine.load(self.dtype).Matrix(*stored))
         return self._packed[1]

@@ -1,4 +1,4 @@
-"""RNN, LSTM and GRU: check the arguments, allocate, and call the engine once for each layer and direction."""
+"""RNN, LSTM and GRU: check the arguments, allocate, and call the engine once for the whole stack."""
 
 from __future__ import annotations
 
