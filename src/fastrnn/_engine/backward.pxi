@@ -85,10 +85,11 @@ cdef void start_backward(Backward* b) noexcept nogil:
     memset(b.dh, 0, b.steps.N * b.state_row * sizeof(real))
     memset(b.dc, 0, b.steps.N * b.state_row * sizeof(real))
     start_block(&b.block, a, widest_row(b))
-    clear_panels(&b.state)
-    clear_panels(&b.candidate)
-    if b.ids == NULL:
-        clear_panels(&b.input)
+    if b.steps.T == 0:
+        clear_panels(&b.state)
+        clear_panels(&b.candidate)
+        if b.ids == NULL:
+            clear_panels(&b.input)
     for n in range(b.steps.N):
         if b.dh_final != NULL:
             memcpy(b.dh + n * b.state_row, b.dh_final + n * H, H * sizeof(real))
@@ -352,6 +353,7 @@ cdef void run_backward(void* argument, int task, int rank) noexcept nogil:
     while high >= 0:
         low = max(high - steps + 1, 0)
         end_block(b, descend(b, high, low))
+        b.block.fresh = False
         high = low - 1
     give_weights(&w.layout, &w.layout.state, &b.state, H, &b.d_hh)
     give_weights(&w.layout, &w.layout.candidate, &b.candidate, H, &b.d_hh)

@@ -119,7 +119,7 @@ cdef void start_call(DenseCall* s) noexcept nogil:
         s.bias_rows[m] = s.bias
         if s.back != NULL:
             s.dx_rows[m] = s.dx + m * round_up(s.K, VLEN)
-    if s.back != NULL:
+    if s.back != NULL and s.M == 0:
         clear_panels(&s.weight)
 
 
@@ -165,6 +165,7 @@ cdef void gradients(DenseCall* s) noexcept nogil:
     cdef Py_ssize_t m
     add_weights(&s.block, a, &a.input, s.x_rows, s.count, s.K, &s.weight)
     add_bias(&s.block, a, s.count)
+    s.block.fresh = False
     share_product(s.block.team, s.block.shares, s.count, s.block.dz_rows, across_panels(&s.block, a, &a.input), s.back,
                   s.block.zero_rows, 0, s.dx_rows, TILE_VECTORS * VLEN)
     for m in range(s.count):

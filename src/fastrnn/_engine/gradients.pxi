@@ -5,6 +5,7 @@ cdef struct Block:
     Team* team                      # who shares out the products
     int shares                      # into so many
     Py_ssize_t rows                 # at most
+    bint fresh                      # nothing has been added up yet: the gradients' memory is undefined
     real* dz                        # [panel][rows][width * VLEN]: gradients of the pre-activations
     const_row* dz_rows              # [rows] -> panel 0
     const_row* zero_rows            # [rows] -> zeros
@@ -12,6 +13,7 @@ cdef struct Block:
     real* transposed                # [tile][rows][TILE_ROWS]: inputs, ready to be multiplied by dz
     const_row* transposed_rows      # [widest]
     real** gradient_rows            # [widest]
+    const_row* fresh_rows           # [widest] -> zeros
     real* bias                      # [panel][width * VLEN]: gradient of the bias
 
 
@@ -30,12 +32,16 @@ cdef void place_block(Block* b, const Layout* a, Py_ssize_t widest, char** space
     b.transposed = <real*>carve(space, ceil_div(widest, TILE_ROWS) * spread(b.rows * TILE_ROWS) * sizeof(real))
     b.transposed_rows = <const_row*>carve(space, widest * sizeof(real*))
     b.gradient_rows = <real**>carve(space, widest * sizeof(real*))
+    b.fresh_rows = <const_row*>carve(space, widest * sizeof(real*))
     b.bias = <real*>carve(space, a.count * a.width * VLEN * sizeof(real))
 
 
 cdef void start_block(Block* b, const Layout* a, Py_ssize_t widest) noexcept nogil:
     """Fill what stays the same, and clear what adds up."""
     cdef Py_ssize_t m, row = a.width * VLEN
+    b.fresh = True
+    for m in range(widest):
+        b.fresh_rows[m] = b.zeros
     memset(b.zeros, 0, (widest + 4 * VLEN) * sizeof(real))
     memset(b.bias, 0, a.count * row * sizeof(real))
     for m in range(b.rows):
@@ -81,7 +87,7 @@ cdef void transpose_share(void* argument, int share, int rank) noexcept nogil:
 
 cdef void add_weights(Block* b, const Layout* a, const Part* part, const_row* rows, Py_ssize_t M, Py_ssize_t K,
                       Panels* gradient) noexcept nogil:
-    """gradient += rowsᵀ dz over the M rows of a block; rows IN [M] -> [K]."""
+    """gradient += rowsᵀ dz over the M rows of a block, from zero in a fresh one; rows IN [M] -> [K]."""
     cdef Py_ssize_t i, tile_step = spread(M * TILE_ROWS)
     cdef Transposition job = Transposition(b, rows, M, K)
     cdef Panels dz
@@ -94,7 +100,8 @@ cdef void add_weights(Block* b, const Layout* a, const Part* part, const_row* ro
     dz.panel_step, dz.row_step = b.rows * a.width * VLEN, a.width * VLEN
     dz.count, dz.vectors, dz.last = gradient.count, gradient.vectors, gradient.last
     inner.runs, inner.run, inner.a_step, inner.a_run, inner.b_step = 1, M, TILE_ROWS, 0, 0
-    share_product(b.team, b.shares, K, b.transposed_rows, inner, &dz, <const_row*>b.gradient_rows, gradient.panel_step,
+    share_product(b.team, b.shares, K, b.transposed_rows, inner, &dz,
+                  b.fresh_rows if b.fresh else <const_row*>b.gradient_rows, 0 if b.fresh else gradient.panel_step,
                   b.gradient_rows, gradient.panel_step)
 
 

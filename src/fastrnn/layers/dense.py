@@ -127,7 +127,8 @@ class Dense(DenseBase):
 
     def _room(self) -> dict[str, Array]:
         """Return arrays for the gradients of the parameters."""
-        return {name: np.empty_like(parameter.stored) for name, parameter in self._parameters.items()}
+        engine = _engine.load(self.dtype)
+        return {name: engine.pooled(parameter.stored.shape) for name, parameter in self._parameters.items()}
 
     def _matrix(self) -> Any:
         """Return the packed parameters, packed again when they have changed."""

@@ -165,7 +165,7 @@ class Recurrent(RecurrentBase):
         ids = tape.kept[0].x.ndim == 2
         dx = None if ids else self._room_for_input(engine, tape)
         dh0, dc0 = self._new_states(states)
-        grads = {name: self._room_for_gradient(parameter, ids) for name, parameter in self._parameters.items()}
+        grads = {name: self._room_for_gradient(engine, parameter, ids) for name, parameter in self._parameters.items()}
         arrays = list(grads.values())
         rooms = [arrays[k : k + 4] for k in range(0, len(arrays), 4)] if self.bias else [
             [*arrays[k : k + 2], None, None] for k in range(0, len(arrays), 2)
@@ -213,10 +213,12 @@ class Recurrent(RecurrentBase):
             room.fill(0)
         return arguments.time_major(room, True, self.batch_first)
 
-    def _room_for_gradient(self, parameter: Parameter, ids: bool) -> Array:
+    def _room_for_gradient(self, engine: Any, parameter: Parameter, ids: bool) -> Array:
         """Return an array for the gradient of a parameter, as that lies in memory; zeros where ids scatter into it."""
-        scattered = ids and parameter.name in ("weight_ih_l0", "weight_ih_l0_reverse")
-        return (np.zeros if scattered else np.empty)(parameter.stored.shape, self.dtype)
+        room: Array = engine.pooled(parameter.stored.shape)
+        if ids and parameter.name in ("weight_ih_l0", "weight_ih_l0_reverse"):
+            room.fill(0)
+        return room
 
     def _weights(self, engine: Any) -> tuple[list[Any], tuple[int, ...]]:
         """Return the packed parameters of every layer and direction, and the versions that these are of."""
