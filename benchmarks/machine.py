@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("fastrnn", "numpy", "torch", "onnxruntime")
+LIBRARIES = ("numpy", "torch", "onnxruntime")
 
 
 def fma_peak(seconds: float = 0.05) -> float:
@@ -52,7 +52,9 @@ def cpu_name() -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of the libraries compared, "absent" for those not installed."""
-    found = {"python": platform.python_version()}
+    import fastrnn
+
+    found = {"python": platform.python_version(), "fastrnn": fastrnn.__version__}
     for name in LIBRARIES:
         try:
             found[name] = version(name)

@@ -121,6 +121,26 @@ def assert_close(actual, expected, tolerance: float, what: str = "") -> None:
         assert error <= bound, f"{what}: off by {error:.3g}, allowed {bound:.3g}"  # a nan fails too
 
 
+def slope(function, array, direction, step=1e-5):
+    """The central difference of `function()` while `array` moves along `direction`."""
+    kept = array.copy()
+    sides = []
+    for side in (step, -step):
+        array[...] = kept + side * direction
+        sides.append(function())
+    array[...] = kept
+    return (sides[0] - sides[1]) / (2 * step)
+
+
+def assert_gradient(function, array, gradient, name):
+    """The gradient agrees along three random directions."""
+    assert gradient.shape == array.shape, name
+    for k in range(3):
+        direction = normal(f"{name}{k}", *array.shape, dtype="float64")
+        expected = slope(function, array, direction)
+        assert_close((gradient * direction).sum(), expected, 1e-7, name)
+
+
 def assert_all_close(actual: dict, expected: dict, dtype: str) -> None:
     """The results of two `run`s agree: outputs and states to the forward tolerance, gradients to theirs."""
     assert list(actual) == list(expected)
