@@ -55,7 +55,7 @@ def test_recurrent_layers(cell, split, rows):
 
 def test_denormals_in_the_gradient_of_the_input():
     layer = fastrnn.RNN(64, 256, nonlinearity="linear", bidirectional=True, seed=0)
-    x, dy = np.zeros((1, 64, 64), "float32"), np.full((1, 64, 512), 4e-38, "float32")
+    x, dy = np.zeros((1, 64, 64), "float32"), normal("dy", 1, 64, 512) * np.float32(4e-38)
 
     def call():
         return run(layer, x, None, dy)

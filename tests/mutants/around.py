@@ -78,4 +78,35 @@ AROUND = [
         "        self._restart(chosen)\n", "        self._restart(np.ones(len(chosen), bool))\n",
         "test_stream.py::test_resets[gru]",
     ),
+    compiled(
+        "input-gradients-added-with-denormals", ENGINE + "stack.pxi",
+        "                add_input(directions)\n                denormals_restore(mode)\n",
+        "                denormals_restore(mode)\n                add_input(directions)\n",
+        "test_shares.py::test_denormals_in_the_gradient_of_the_input",
+    ),
+    compiled(
+        "results-on-the-memory-of-workspaces", ENGINE + "memory.pxi",
+        "    cdef Buffer buffer = take(size, 0)\n", "    cdef Buffer buffer = take(size)\n",
+        "test_layers.py::test_results_keep_no_more_memory_than_they_need",
+    ),
+    Mutant(
+        "ids-not-copied", LAYERS + "_arguments.py",
+        "ids = np.array(array, np.int64)", "ids = np.asarray(array, np.int64)",
+        "test_layers.py::test_ids_may_change_after_forward[lstm]",
+    ),
+    Mutant(
+        "parameters-read-what-was-written", LAYERS + "_module.py",
+        "np.array(array) if any(", "array if any(",
+        "test_layers.py::test_parameters_may_change_places[lstm]",
+    ),
+    Mutant(
+        "what-shaped-the-parameters-can-change", LAYERS + "_module.py",
+        "if name in self._fixed and name in self.__dict__:", "if False:",
+        "test_layers.py::test_what_shaped_the_parameters_is_fixed[lstm]",
+    ),
+    Mutant(
+        "text-replaced-by-the-model", "src/fastrnn/cli.py",
+        "os.path.samefile(path, text) for text in texts", "False for text in texts",
+        "test_cli.py::test_errors_are_one_line",
+    ),
 ]  # fmt: skip
