@@ -143,10 +143,14 @@ BACKWARD = [
         "test_ragged.py::test_hold[mask-gru-float32]",
     ),
     compiled(
-        "gradient-of-the-first-block-alone", ENGINE + "backward.pxi",
-        "    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.H, &b.state)\n",
-        "    clear_panels(&b.state)\n    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.H, &b.state)\n",
+        "gradient-of-the-first-block-alone", ENGINE + "gradients.pxi",
+        "init = b.fresh_rows if b.fresh else <const_row*>b.gradient_rows", "init = b.fresh_rows",
         "test_cells.py::test_long_sums[3-5-33-150-rnn-tanh-float32]",
+    ),
+    compiled(
+        "every-strip-sums-the-first-rows", ENGINE + "gradients.pxi",
+        "gemm(rows, b.transposed_rows + k,", "gemm(rows, b.transposed_rows + k0,",
+        "test_cells.py::test_long_sums[5-700-8-2-lstm-float32]",
     ),
     compiled(
         "scatter-overwrites", ENGINE + "backward.pxi",

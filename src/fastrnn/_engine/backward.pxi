@@ -40,7 +40,7 @@ cdef struct Backward:
     const_row* h_prev               # [block] -> [H]
     const_row* reset_h              # [block] -> [H]
     const_row* x_rows               # [block] -> [I]
-    Panels input, state, candidate  # gradients of the weights, [panel][K][vectors * VLEN]
+    Panels input, state, candidate  # gradients of the weights until the last block, [panel][K][vectors * VLEN]
     real* dx_copy                   # [block, input_row]
     real** dx_rows                  # [block]
 
@@ -53,6 +53,7 @@ cdef void place_backward(Backward* b, char** space) noexcept nogil:
     """Lay the workspace out; from NULL it is only measured."""
     cdef const Layout* a = &b.w.layout
     cdef Py_ssize_t N = b.steps.N, M = b.block.rows
+    cdef bint several = b.steps.T * N > M  # a single block's sums are the result
     cdef bint need_dx = b.dx.data != NULL
     place_block(&b.block, a, widest_row(b), space)
     b.previous = <int32_t*>carve(space, b.steps.T * N * sizeof(int32_t))
@@ -69,10 +70,10 @@ cdef void place_backward(Backward* b, char** space) noexcept nogil:
     b.h_prev = <const_row*>carve(space, M * sizeof(real*))
     b.reset_h = <const_row*>carve(space, M * sizeof(real*))
     b.x_rows = <const_row*>carve(space, M * sizeof(real*))
-    b.state = forward_panels(a, &a.state, b.w.H, space)
-    b.candidate = forward_panels(a, &a.candidate, b.w.H, space)
+    b.state = forward_panels(a, &a.state, b.w.H if several else 0, space)
+    b.candidate = forward_panels(a, &a.candidate, b.w.H if several else 0, space)
     if b.ids == NULL:
-        b.input = forward_panels(a, &a.input, b.w.I, space)
+        b.input = forward_panels(a, &a.input, b.w.I if several else 0, space)
     b.dx_copy = <real*>carve(space, M * b.input_row * sizeof(real) if need_dx else 0)
     b.dx_rows = <real**>carve(space, M * sizeof(real*) if need_dx else 0)
 
@@ -85,11 +86,6 @@ cdef void start_backward(Backward* b) noexcept nogil:
     memset(b.dh, 0, b.steps.N * b.state_row * sizeof(real))
     memset(b.dc, 0, b.steps.N * b.state_row * sizeof(real))
     start_block(&b.block, a, widest_row(b))
-    if b.steps.T == 0:
-        clear_panels(&b.state)
-        clear_panels(&b.candidate)
-        if b.ids == NULL:
-            clear_panels(&b.input)
     for n in range(b.steps.N):
         if b.dh_final != NULL:
             memcpy(b.dh + n * b.state_row, b.dh_final + n * H, H * sizeof(real))
@@ -325,20 +321,23 @@ cdef void send_share(void* argument, int share, int rank) noexcept nogil:
             copy_row(to, b.dx_rows[m], b.w.I)
 
 
-cdef void end_block(Backward* b, Py_ssize_t M) noexcept nogil:
+cdef void end_block(Backward* b, Py_ssize_t M, bint last) noexcept nogil:
+    """Multiply a block of M rows out; the last one gives the gradients of the weights."""
     cdef const Layout* a = &b.w.layout
+    cdef const Lie* d_ih = &b.d_ih if last else NULL
+    cdef const Lie* d_hh = &b.d_hh if last else NULL
     cdef Finish job = Finish(b, M)
     cdef Py_ssize_t m
-    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.H, &b.state)
+    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.H, &b.state, d_hh)
     if a.candidate.vectors:
-        add_weights(&b.block, a, &a.candidate, b.reset_h, M, b.w.H, &b.candidate)
+        add_weights(&b.block, a, &a.candidate, b.reset_h, M, b.w.H, &b.candidate, d_hh)
     add_bias(&b.block, a, M)
     if b.ids != NULL:
         run_phase(b.block.team, scatter_share, &job, b.block.shares)
         return
     for m in range(M):
         b.x_rows[m] = row_at(&b.x, b.t_of[m], b.n_of[m])
-    add_weights(&b.block, a, &a.input, b.x_rows, M, b.w.I, &b.input)
+    add_weights(&b.block, a, &a.input, b.x_rows, M, b.w.I, &b.input, d_ih)
     if b.dx.data != NULL:
         run_phase(b.block.team, send_share, &job, b.block.shares)
 
@@ -347,21 +346,20 @@ cdef void run_backward(void* argument, int task, int rank) noexcept nogil:
     """Number `task` of an array of layers and directions, from the last step to the first."""
     cdef Backward* b = <Backward*>argument + task
     cdef const Pack* w = b.w
-    cdef Py_ssize_t n, low, high = b.steps.T - 1, H = w.H, steps = max(b.block.rows // max(b.steps.N, 1), 1)
+    cdef Py_ssize_t n, low, high = b.steps.T - 1, H = w.H, N = b.steps.N
+    cdef Py_ssize_t steps = b.block.rows // N if N else b.steps.T  # of a block
     cdef unsigned int mode = denormals_flush()
     start_backward(b)
     while high >= 0:
         low = max(high - steps + 1, 0)
-        end_block(b, descend(b, high, low))
+        end_block(b, descend(b, high, low), low == 0)
         b.block.fresh = False
         high = low - 1
-    give_weights(&w.layout, &w.layout.state, &b.state, H, &b.d_hh)
-    give_weights(&w.layout, &w.layout.candidate, &b.candidate, H, &b.d_hh)
-    if b.ids == NULL:
-        give_weights(&w.layout, &w.layout.input, &b.input, w.I, &b.d_ih)
+    if b.steps.T == 0:
+        end_block(b, 0, True)
     if b.db_ih != NULL:
         give_bias(&w.layout, w.cell == GRU, b.block.bias, b.db_ih, b.db_hh)
-    for n in range(b.steps.N):
+    for n in range(N):
         memcpy(b.dh0 + n * H, b.dh + n * b.state_row, H * sizeof(real))
         if b.dc0 != NULL:
             memcpy(b.dc0 + n * H, b.dc + n * b.state_row, H * sizeof(real))
