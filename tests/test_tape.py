@@ -179,6 +179,19 @@ def equations(cell, a, before, U, v):
 
 
 @every_cell
+def test_gates_of_a_row_with_holes(cell):
+    """Those of the row without its holes, and zeros in them."""
+    layer = make(cell, I, H, 2, bidirectional=True, seed=0)
+    x, mask = normal("x", N, T, I), normal("mask", N, T) > 0
+    gates = layer.forward(x, mask=mask)[2].gates()
+    for n in range(N):
+        expected = layer.forward(x[n][mask[n]])[2].gates()
+        for part, alone in zip(gates, expected, strict=True):
+            assert_same_bits({name: value[n][mask[n]] for name, value in part.items()}, alone)
+            assert not any(value[n][~mask[n]].any() for value in part.values())
+
+
+@every_cell
 def test_gates_are_copies(cell):
     layer = make(cell, I, H, 2, seed=0)
     x, dy = normal("x", N, T, I), normal("dy", N, T, H)

@@ -57,7 +57,25 @@ class Tape:
         return sum(array.nbytes for kept in self.kept for array in (kept.h, kept.c, kept.gates) if array is not None)
 
     def gates(self) -> list[dict[str, Array]]:
-        """Return every gate and state: LSTM i, f, g, o, c, h; GRU r, z, n, h; RNN h."""
+        """Return every gate and state of every step, without running anything again; before `backward` spends them.
+
+        Returns
+        -------
+        list of dict
+            For each layer and direction {name: array}, each (N, T, H), or as x lies: i, f, g, o, c, h of an LSTM, r, z,
+            n, h of a GRU, h of an RNN, by the letters of the layer's equations. A step's h and c are those after it.
+
+        Examples
+        --------
+        >>> import fastrnn, numpy as np
+        >>> lstm = fastrnn.LSTM(3, 5, num_layers=2, bidirectional=True, seed=0)
+        >>> y, state, tape = lstm.forward(np.ones((2, 4, 3), "float32"))
+        >>> gates = tape.gates()
+        >>> len(gates), list(gates[0]), gates[0]["f"].shape
+        (4, ['i', 'f', 'g', 'o', 'c', 'h'], (2, 4, 5))
+        >>> bool((y[:, :, 5:] == gates[3]["h"]).all())  # of the last layer's reverse direction
+        True
+        """
         self._refuse_spent("gates")
         names = self.layer._gate_names
         return [{name: self._show(self._part(kept, name, names)) for name in names} for kept in self.kept]

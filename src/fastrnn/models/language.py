@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -312,6 +312,13 @@ class LanguageModel(Model):
         if self.tied:  # one parameter has one gradient, whose norm is that of the sum
             grads["embedding"]["weight"] += grads["output"].pop("weight")
         return loss, state, grads
+
+    def _flow_case(self, text: str) -> tuple[Any, Array, Callable[[Array], tuple[Any, ...]]]:
+        """Return what `diagnostics.gradient_flow` runs: the stack, its input for a text, the loss over its output."""
+        self._check_fitted()
+        ids = encode(check_text(text, "text"), self.vocabulary_)[None]
+        x = ids[:, :-1] if self.embedding_ is None else self.embedding_(ids[:, :-1])
+        return self.recurrent_, x, lambda h: self.output_.cross_entropy(h, ids[:, 1:])
 
     def _read(self, ids: Array, state: Any = None) -> tuple[Array, Any]:
         """Return the last layer's h (N, T, H) over ids (N, T), and the final state."""
