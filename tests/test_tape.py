@@ -20,6 +20,8 @@ from helpers import (
     state_like,
 )
 
+import fastrnn
+
 I, H, N, T = 3, 17, 5, 7
 LENGTHS = np.array([7, 3, 0, 1, 6])
 ACTIVE = np.arange(T) < LENGTHS[:, None]
@@ -100,6 +102,12 @@ def test_a_tape_lets_go(cell):
     assert of_y() is None
     layer.backward(tape)
     assert of_x() is None
+
+
+def test_public_names():
+    layer = make("lstm", I, H)
+    assert type(layer.forward(normal("x", N, T, I))[2]) is fastrnn.Tape
+    assert type(layer.stream()) is fastrnn.Stream
 
 
 # The gates
