@@ -73,7 +73,9 @@ def layer_with(kind: Callable[..., Any], inputs: int, outputs: int, **values: Ar
     What is not given stays zero, as does the second of the engine's two recurrent biases, where the course has one.
     """
     layer = _made(kind, inputs, outputs, get_ident())
-    layer.set_parameters(**values)
+    held = layer.parameters
+    if not all(np.array_equal(held[name], value) for name, value in values.items()):  # else they are packed already
+        layer.set_parameters(**values)
     return layer
 
 
