@@ -149,7 +149,7 @@ BACKWARD = [
     ),
     compiled(
         "every-strip-sums-the-first-rows", ENGINE + "gradients.pxi",
-        "gemm(rows, b.transposed_rows + k,", "gemm(rows, b.transposed_rows + k0,",
+        "gemm(strip.rows, b.transposed_rows + k,", "gemm(strip.rows, b.transposed_rows + k0,",
         "test_cells.py::test_long_sums[5-700-8-2-lstm-float32]",
     ),
     compiled(

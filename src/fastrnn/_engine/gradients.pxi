@@ -102,6 +102,13 @@ cdef void transpose_share(void* argument, int share, int rank) noexcept nogil:
             copy_row(to, job.rows[m] + i, K - i)
 
 
+cdef struct Strip:
+    # rows first, first + 1, ... of some panels of a product, on their way to where they belong
+    const real* data    # IN [panel][rows][width * VLEN]
+    Py_ssize_t panel_step, first, rows
+    int p0, p1
+
+
 cdef struct WeightSum:
     # the product of a block with what feeds a part, on top of the sums of the blocks before
     const Block* block
@@ -123,16 +130,18 @@ cdef void sum_share(void* argument, int share, int rank) noexcept nogil:
     cdef int begin = share_end(count, b.shares, share - 1), end = share_end(count, b.shares, share)
     cdef int p0 = begin if panels else 0, p1 = end if panels else job.dz.count
     cdef Py_ssize_t k, k0 = 0 if panels else begin, k1 = job.K if panels else end
-    cdef Py_ssize_t step = b.strip_rows if job.result != NULL else max(k1 - k0, 1), rows
-    cdef Py_ssize_t out_panel = b.strip_rows * job.a.width * VLEN if job.result != NULL else job.sums.panel_step
+    cdef bint last = job.result != NULL
+    cdef Py_ssize_t step = b.strip_rows if last else max(k1 - k0, 1)
+    cdef Py_ssize_t out_panel = b.strip_rows * job.a.width * VLEN if last else job.sums.panel_step
     cdef const_row* init = b.fresh_rows if b.fresh else <const_row*>b.gradient_rows
-    cdef real** strip = b.strip_at if panels or job.result == NULL else b.strip_at + share * b.strip_rows
+    cdef real** out = b.strip_at + (0 if panels else share * b.strip_rows)
+    cdef Strip strip
     for k from k0 <= k < k1 by step:
-        rows = min(step, k1 - k)
-        gemm(rows, b.transposed_rows + k, &job.inner, &job.dz, p0, p1, init + k, 0 if b.fresh else job.sums.panel_step,
-             strip if job.result != NULL else b.gradient_rows + k, out_panel)
-        if job.result != NULL:
-            give_weights(job.a, job.part, strip[0], out_panel, p0, p1, k, rows, job.result)
+        strip = Strip(out[0], out_panel, k, min(step, k1 - k), p0, p1)
+        gemm(strip.rows, b.transposed_rows + k, &job.inner, &job.dz, p0, p1, init + k,
+             0 if b.fresh else job.sums.panel_step, out if last else b.gradient_rows + k, out_panel)
+        if last:
+            give_weights(job.a, job.part, &strip, job.result)
 
 
 cdef void add_weights(Block* b, const Layout* a, const Part* part, const_row* rows, Py_ssize_t M, Py_ssize_t K,
@@ -173,36 +182,49 @@ cdef inline int bias_vectors(const Layout* a, int p) noexcept nogil:
     return a.last if a.units > 1 and p == a.count - 1 else a.width
 
 
-cdef void give_weights(const Layout* a, const Part* part, const real* strip, Py_ssize_t panel_step, int p0, int p1,
-                       Py_ssize_t first, Py_ssize_t rows, const Lie* w) noexcept nogil:
-    """Rows first, first + 1, ... of w OUT [K, G*H] from a strip: the twin of pack_forward."""
-    cdef Py_ssize_t k
-    cdef int p
-    if w.unit_step == 1:  # in the order in which memory is written
-        for k in range(rows):
-            for p in range(p0, p1):
-                give_row(a, part, strip + p * panel_step + k * a.width * VLEN, p, first + k, w)
+cdef void give_weights(const Layout* a, const Part* part, const Strip* s, const Lie* w) noexcept nogil:
+    """w OUT [K, G*H] by a strip's rows: the twin of pack_forward."""
+    if w.unit_step == 1:
+        give_by_input(a, part, s, w)
     else:
-        for p in range(p0, p1):
-            for k in range(rows):
-                give_row(a, part, strip + p * panel_step + k * a.width * VLEN, p, first + k, w)
+        give_by_unit(a, part, s, w)
 
 
-cdef inline void give_row(const Layout* a, const Part* part, const real* source, int p, Py_ssize_t k,
-                          const Lie* w) noexcept nogil:
-    """The units of panel p in row k of w."""
-    cdef Py_ssize_t unit
-    cdef int v, n, lane
+cdef inline real* place_of_units(const Layout* a, const Part* part, int p, int v, const Lie* w) noexcept nogil:
+    return <real*>w.data + (a.order[part.first + v] * a.H + unit_of(a, p, part.first + v)) * w.unit_step
+
+
+cdef void give_by_input(const Layout* a, const Part* part, const Strip* s, const Lie* w) noexcept nogil:
+    """Row by row of w, along the panels: memory is written in its own order."""
+    cdef Py_ssize_t k, columns = a.units * <Py_ssize_t>VLEN
+    cdef int p, v, n, whole = min(s.p1, <int>(a.H // columns))  # panels before it are full of units
+    cdef const real* source
     cdef real* to
-    for v in range(part_vectors(a, part, p)):
-        unit = unit_of(a, p, part.first + v)
-        n = lanes(a.H, unit)
-        to = <real*>w.data + k * w.k_step + (a.order[part.first + v] * a.H + unit) * w.unit_step
-        if w.unit_step == 1:
-            v_store_n(to, v_load(source + v * VLEN), n)
-        else:
-            for lane in range(n):
-                to[lane * w.unit_step] = source[v * VLEN + lane]
+    for k in range(s.rows):
+        for v in range(part.vectors):
+            source = s.data + (k * a.width + v) * VLEN
+            to = place_of_units(a, part, 0, v, w) + (s.first + k) * w.k_step
+            for p in range(s.p0, whole):
+                v_store(to + p * columns, v_load(source + p * s.panel_step))
+            for p in range(whole, s.p1):
+                n = lanes(a.H, unit_of(a, p, part.first + v))
+                if n > 0:
+                    v_store_n(to + p * columns, v_load(source + p * s.panel_step), n)
+
+
+cdef void give_by_unit(const Layout* a, const Part* part, const Strip* s, const Lie* w) noexcept nogil:
+    """Panel by panel, each turned round."""
+    cdef Py_ssize_t k
+    cdef int p, v, lane
+    cdef const real* source
+    cdef real* to
+    for p in range(s.p0, s.p1):
+        for k in range(s.rows):
+            for v in range(part_vectors(a, part, p)):
+                source = s.data + p * s.panel_step + (k * a.width + v) * VLEN
+                to = place_of_units(a, part, p, v, w) + (s.first + k) * w.k_step
+                for lane in range(lanes(a.H, unit_of(a, p, part.first + v))):
+                    to[lane * w.unit_step] = source[lane]
 
 
 cdef void give_bias(const Layout* a, bint apart, const real* bias, real* d_ih, real* d_hh) noexcept nogil:
