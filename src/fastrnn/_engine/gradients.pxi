@@ -190,10 +190,6 @@ cdef void give_weights(const Layout* a, const Part* part, const Strip* s, const 
         give_by_unit(a, part, s, w)
 
 
-cdef inline real* place_of_units(const Layout* a, const Part* part, int p, int v, const Lie* w) noexcept nogil:
-    return <real*>w.data + (a.order[part.first + v] * a.H + unit_of(a, p, part.first + v)) * w.unit_step
-
-
 cdef void give_by_input(const Layout* a, const Part* part, const Strip* s, const Lie* w) noexcept nogil:
     """Row by row of w, along the panels: memory is written in its own order."""
     cdef Py_ssize_t k, columns = a.units * <Py_ssize_t>VLEN

@@ -68,6 +68,11 @@ cdef struct Lie:
     Py_ssize_t k_step, unit_step
 
 
+cdef inline real* place_of_units(const Layout* a, const Part* part, int p, int v, const Lie* w) noexcept nogil:
+    """Where the units of vector v of a part lie in panel p, for the first input."""
+    return <real*>w.data + (a.order[part.first + v] * a.H + unit_of(a, p, part.first + v)) * w.unit_step
+
+
 cdef inline Lie by_input(const real* data, const Layout* a) noexcept nogil:
     """Recurrent layers keep [K, G*H]."""
     cdef Lie w
@@ -96,23 +101,24 @@ cdef Panels forward_panels(const Layout* a, const Part* part, Py_ssize_t K, char
 
 cdef void pack_forward(const Layout* a, const Part* part, const Lie* w, Py_ssize_t K, Panels* b) noexcept nogil:
     """w IN [K, G*H] -> b OUT"""
-    cdef Py_ssize_t k, unit
-    cdef int p, v, n, lane
-    cdef const real* source
+    cdef Py_ssize_t k
+    cdef int p, v, lane, vectors
+    cdef int n[4]
+    cdef const real* source[4]
     cdef real* to
     for p in range(b.count):
+        vectors = part_vectors(a, part, p)
+        for v in range(vectors):
+            n[v] = lanes(a.H, unit_of(a, p, part.first + v))
+            source[v] = place_of_units(a, part, p, v, w)
         for k in range(K):
             to = b.data + p * b.panel_step + k * b.row_step
-            for v in range(part_vectors(a, part, p)):
-                unit = unit_of(a, p, part.first + v)
-                n = lanes(a.H, unit)
-                source = w.data + k * w.k_step + (a.order[part.first + v] * a.H + unit) * w.unit_step
+            for v in range(vectors):
                 if w.unit_step == 1:
-                    v_store(to, v_load_n(source, n))
+                    v_store(to + v * VLEN, v_load_n(source[v] + k * w.k_step, n[v]))
                 else:
                     for lane in range(VLEN):
-                        to[lane] = source[lane * w.unit_step] if lane < n else 0
-                to += VLEN
+                        to[v * VLEN + lane] = source[v][k * w.k_step + lane * w.unit_step] if lane < n[v] else 0
 
 
 cdef Panels backward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept nogil:
