@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastrnn import course, diagnostics, losses, models, optim, plot, reference
+    from fastrnn import course, diagnostics, interop, losses, models, optim, plot, reference
     from fastrnn._engine import cpu_info, release_memory
     from fastrnn._threads import get_num_threads, register_threadpoolctl, set_num_threads
     from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding, Stream, Tape
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "GRU", "LSTM", "RNN", "Dense", "Embedding", "Stream", "Tape", "course", "cpu_info", "diagnostics",
-    "get_num_threads", "load", "losses", "models", "optim", "plot", "reference", "register_threadpoolctl",
+    "Dense", "Embedding", "GRU", "LSTM", "RNN", "Stream", "Tape", "course", "cpu_info", "diagnostics",
+    "get_num_threads", "interop", "load", "losses", "models", "optim", "plot", "reference", "register_threadpoolctl",
     "release_memory", "save", "set_num_threads",
 ]  # fmt: skip
 
@@ -27,7 +27,7 @@ _MODULES = {
     "cpu_info": "_engine", "release_memory": "_engine", "load": "serialization", "save": "serialization",
     "get_num_threads": "_threads", "register_threadpoolctl": "_threads", "set_num_threads": "_threads",
 }  # fmt: skip
-_SUBMODULES = ("course", "diagnostics", "losses", "models", "optim", "plot", "reference")
+_SUBMODULES = ("course", "diagnostics", "interop", "losses", "models", "optim", "plot", "reference", "torch")
 
 
 def __getattr__(name: str) -> Any:
@@ -40,7 +40,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, "torch", "__version__"]
 
 
 if os.environ.get("FASTRNN_ISA"):

@@ -10,10 +10,10 @@ cdef enum:
 
 cdef class Kept:
     """What the backward pass needs of one layer and direction."""
-    cdef readonly cnp.ndarray h         # [T, N, H] rows anywhere
-    cdef readonly cnp.ndarray c         # [T, N, H], LSTM
-    cdef readonly cnp.ndarray gates     # [T, N, saved, H]
-    cdef readonly cnp.ndarray x         # as given to forward
+    cdef public cnp.ndarray h         # [T, N, H] rows anywhere
+    cdef public cnp.ndarray c         # [T, N, H], LSTM
+    cdef public cnp.ndarray gates     # [T, N, saved, H]
+    cdef public cnp.ndarray x         # as given to forward
     cdef Plan plan
     cdef const real* h0                 # [N, H], or NULL for zeros
     cdef const real* c0

@@ -153,6 +153,11 @@ class Recurrent(RecurrentBase):
         grads : dict
             {parameter name: gradient}, names and shapes as `parameters`.
         """
+        return self._backward(tape, dy, dstate, retain, with_dx=True)
+
+    def _backward(
+        self, tape: Tape, dy: Any, dstate: State, retain: bool, with_dx: bool
+    ) -> tuple[Array | None, State, dict[str, Array]]:
         if not isinstance(tape, Tape):
             raise TypeError(f"tape must come from this layer's forward, got {type(tape).__name__}")
         tape.check(self)
@@ -163,7 +168,7 @@ class Recurrent(RecurrentBase):
         above = None if given is None else arguments.time_major(given, tape.batched, self.batch_first)
         dh, dc = arguments.check_state(dstate, self._state_names, states, tape.batched, self.dtype, "dstate")
         ids = tape.kept[0].x.ndim == 2
-        dx = None if ids else self._room_for_input(engine, tape)
+        dx = None if ids or not with_dx else self._room_for_input(engine, tape)
         dh0, dc0 = self._new_states(states)
         grads = {name: self._room_for_gradient(engine, parameter, ids) for name, parameter in self._parameters.items()}
         arrays = list(grads.values())

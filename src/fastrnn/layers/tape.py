@@ -36,6 +36,7 @@ class Tape:
     watching: bool = False
     watched: list[Array] = field(default_factory=list)
     spent: bool = False
+    _places: list[tuple[Any, str]] = field(default_factory=list)
 
     def check(self, layer: Any) -> None:
         """Refuse a backward pass that this tape cannot serve."""
@@ -50,6 +51,21 @@ class Tape:
         """Give the memory back."""
         self.spent = True
         self.kept = []
+
+    def unload(self) -> list[Array]:
+        """Give all kept arrays away; `load` brings them, or their like, back before `backward`."""
+        self._places = [
+            (kept, name) for kept in self.kept for name in ("x", "h", "c", "gates") if getattr(kept, name) is not None
+        ]
+        arrays = [getattr(kept, name) for kept, name in self._places]
+        for kept, name in self._places:
+            setattr(kept, name, None)
+        return arrays
+
+    def load(self, arrays: list[Array]) -> None:
+        """Take back what `unload` gave."""
+        for (kept, name), array in zip(self._places, arrays, strict=True):
+            setattr(kept, name, array)
 
     @property
     def nbytes(self) -> int:
