@@ -123,11 +123,11 @@ def to_torch(layer: RNN | LSTM | GRU | Dense | Embedding) -> torch.nn.Module:
 def torch_nn() -> ModuleType:
     """Return torch.nn, or say what to install."""
     try:
-        import torch.nn
+        import torch
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise ImportError("fastrnn.interop needs PyTorch for this: pip install 'fastrnn[torch]'") from error
+        raise ImportError("from_torch and to_torch need PyTorch: pip install 'fastrnn[torch]'") from error
     return torch.nn
 
 

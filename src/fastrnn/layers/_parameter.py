@@ -81,7 +81,7 @@ def check_values(
     for name in parameters.keys() & values.keys():
         try:
             array = as_array(values[name])
-        except (TypeError, ValueError, BufferError) as error:  # a tensor of bfloat16 or of another device, a ragged list
+        except (TypeError, ValueError, BufferError) as error:  # bfloat16, another device, a ragged list
             misshapen.append(f"{name}, no array of numbers ({error})")
             continue
         if array.shape != parameters[name].value.shape:

@@ -75,7 +75,7 @@ class Recurrence(torch.autograd.Function):
         """gradients: of each result, None where there is none."""
         call, tape, saved, wanted = ctx.call, ctx.tape, ctx.saved_tensors, ctx.needs_input_grad[2:]
         tensors, kept = saved[: len(wanted)], saved[len(wanted) :]
-        arrays = [None if gradient is None else call.lifted(gradient.numpy()) for gradient in gradients]
+        arrays = [None if gradient is None else call.lifted(gradient.detach().numpy()) for gradient in gradients]
         dy, *dfinal = [None, *arrays] if call.step else arrays
         tape.load([tensor.numpy() for tensor in kept])
         try:
