@@ -8,5 +8,6 @@ from main_job import MAIN_JOB
 from optimizers import OPTIMIZERS
 from recurrence import RECURRENCE
 from threads import THREADS
+from torch_modules import TORCH_MODULES
 
-MUTANTS = [*RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *LEARNING]
+MUTANTS = [*RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *LEARNING, *TORCH_MODULES]

