@@ -6,6 +6,7 @@ from around import AROUND
 from main_job import MAIN_JOB
 from optimizers import OPTIMIZERS
 from recurrence import RECURRENCE
+from sessions import SESSIONS
 from threads import THREADS
 
-MUTANTS = [*RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB]
+MUTANTS = [*RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *SESSIONS]

@@ -11,6 +11,7 @@ from fastrnn import _engine
 from fastrnn.layers import _arguments as arguments
 from fastrnn.layers._parameter import Parameter
 from fastrnn.layers._recurrent import RecurrentBase
+from fastrnn.layers.pool import StreamPool
 from fastrnn.layers.stream import Stream
 from fastrnn.layers.tape import Tape
 
@@ -195,6 +196,16 @@ class Recurrent(RecurrentBase):
             The layer is bidirectional.
         """
         return Stream(self, batch_size)
+
+    def stream_pool(self) -> StreamPool:
+        """Return a `StreamPool`: sessions that come and go, any of which take a step together.
+
+        Raises
+        ------
+        ValueError
+            The layer is bidirectional.
+        """
+        return StreamPool(self)
 
     def _new_states(self, shape: tuple[int, int, int]) -> tuple[Array, Array | None]:
         return np.empty(shape, self.dtype), np.empty(shape, self.dtype) if len(self._state_names) == 2 else None

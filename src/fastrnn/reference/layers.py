@@ -17,6 +17,7 @@ from fastrnn.layers import tape as engine_tape
 from fastrnn.layers._recurrent import RecurrentBase
 from fastrnn.reference.cells import NONLINEARITIES, Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State
 from fastrnn.reference.dropout import dropout_mask
+from fastrnn.reference.pool import StreamPool
 from fastrnn.reference.sequence import (
     Pass,
     Weights,
@@ -172,6 +173,10 @@ class Recurrent(RecurrentBase):
     def stream(self, batch_size: int = 1) -> Stream:
         """Return a `Stream`, which steps `batch_size` rows one input at a time and carries their states."""
         return Stream(self, batch_size)
+
+    def stream_pool(self) -> StreamPool:
+        """Return a `StreamPool`: sessions that come and go, any of which take a step together."""
+        return StreamPool(self)
 
     def _passes(self, layer: int) -> list[tuple[int, bool]]:
         """Each direction of a layer: its place in a state, and whether it is the reverse one."""
