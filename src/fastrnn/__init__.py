@@ -10,18 +10,19 @@ if TYPE_CHECKING:
     from fastrnn import losses, models, optim, reference
     from fastrnn._engine import cpu_info, release_memory
     from fastrnn._threads import get_num_threads, register_threadpoolctl, set_num_threads
-    from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
+    from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding, SparseRows
     from fastrnn.serialization import load, save
 
 __version__ = "0.1.0"
 __all__ = [
-    "GRU", "LSTM", "RNN", "Dense", "Embedding", "cpu_info", "get_num_threads", "load", "losses", "models", "optim",
-    "reference", "register_threadpoolctl", "release_memory", "save", "set_num_threads",
+    "GRU", "LSTM", "RNN", "Dense", "Embedding", "SparseRows", "cpu_info", "get_num_threads", "load", "losses", "models",
+    "optim", "reference", "register_threadpoolctl", "release_memory", "save", "set_num_threads",
 ]  # fmt: skip
 
 # Everything is loaded when it is first used: importing fastrnn costs little, and fastrnn.reference needs no engine.
 _MODULES = {
     "GRU": "layers", "LSTM": "layers", "RNN": "layers", "Dense": "layers", "Embedding": "layers",
+    "SparseRows": "layers",
     "cpu_info": "_engine", "release_memory": "_engine", "load": "serialization", "save": "serialization",
     "get_num_threads": "_threads", "register_threadpoolctl": "_threads", "set_num_threads": "_threads",
 }  # fmt: skip

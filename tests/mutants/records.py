@@ -6,7 +6,8 @@ from around import AROUND
 from main_job import MAIN_JOB
 from optimizers import OPTIMIZERS
 from recurrence import RECURRENCE
+from rows import ROWS
 from sessions import SESSIONS
 from threads import THREADS
 
-MUTANTS = [*RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *SESSIONS]
+MUTANTS = [*RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *SESSIONS, *ROWS]

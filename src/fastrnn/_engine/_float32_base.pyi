@@ -60,6 +60,7 @@ def stack_backward(
     watched: list[_Array] | None,
     hold: bool,
     dropout: tuple[int, int, float] | None,
+    places: NDArray[int64] | None = None,
 ) -> None: ...
 
 class Stream:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastrnn.layers import _arguments as arguments
 from fastrnn.layers import tape as engine_tape
 from fastrnn.layers._recurrent import RecurrentBase
+from fastrnn.layers.sparse import SparseRows
 from fastrnn.reference.cells import NONLINEARITIES, Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State
 from fastrnn.reference.dropout import dropout_mask
 from fastrnn.reference.pool import StreamPool
@@ -142,7 +143,7 @@ class Recurrent(RecurrentBase):
         above = arguments.time_major(above, tape.batched, self.batch_first)
 
         initial = tuple(part.copy() for part in last)
-        grads: dict[str, Array] = {}
+        grads: dict[str, Any] = {}
         watched: dict[int, Array] = {}
         H = self.hidden_size
         below: Array | None = None
@@ -165,6 +166,12 @@ class Recurrent(RecurrentBase):
                 above = tape.masked(below, layer - 1) if tape.dropout else below
         if tape.watching:
             tape.watched = [watched[k] for k in sorted(watched)]
+        first_pass = tape.kept[0]
+        if self.sparse_grad and first_pass.x.ndim == 2:
+            read = np.unique(first_pass.x[first_pass.active])
+            for k, _ in self._passes(0):
+                name = self._names(k)[0]
+                grads[name] = SparseRows(read, grads[name].T[read], grads[name].shape, transposed=True)
         if not retain:
             tape.spend()
         dx = None if below is None else np.array(arguments.as_given(below, tape.batched, self.batch_first), order="C")
