@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from around import AROUND
 from main_job import MAIN_JOB
+from model_streams import MODEL_STREAMS
 from optimizers import OPTIMIZERS
 from recurrence import RECURRENCE
 from rows import ROWS
 from sessions import SESSIONS
 from threads import THREADS
 
-MUTANTS = [*RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *SESSIONS, *ROWS]
+MUTANTS = [*RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *SESSIONS, *ROWS, *MODEL_STREAMS]

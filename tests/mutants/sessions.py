@@ -40,11 +40,6 @@ SESSIONS = [
         "self.runs[k].w = &(<Weights>weights[k % self.L]).pack", "test_pool.py::test_follows_the_parameters[gru]",
     ),
     pool(
-        "pool-units-not-shared",
-        "        if by_rows:\n                run_phase", "        if shares:\n                run_phase",
-        "test_pool.py::test_few_rows_of_a_wide_layer_share_their_units[lstm]",
-    ),
-    pool(
         "pool-takes-a-session-twice", " or mark[slot[m]]:", ":", "test_pool.py::test_bad_calls_move_nothing",
     ),
     pool(
