@@ -22,7 +22,8 @@ MODEL_STREAMS = [
         "                    top = 0\n", TESTS + "test_banned_classes_and_large_logits",
     ),
     fault(
-        "model-stream-gives-logits", "        if self._log_odds:\n", "        if False:\n", "test_equals_the_layers[gru]",
+        "model-stream-gives-logits", "        if self._log_odds:\n", "        if False:\n",
+        "test_equals_the_layers[gru]",
     ),
     fault(
         "model-stream-gives-odds-of-numbers", "        if self._log_odds:\n", "        if True:\n",
