@@ -106,21 +106,24 @@ def pyplot() -> Any:
 
 
 def draw(report: Row, path: str | os.PathLike[str]) -> None:
-    """Draw each row's ratios as bars on a logarithmic scale."""
+    """Draw each row's ratios as bars that begin at 1, on a logarithmic scale."""
     rows, here = report["rows"], [name for name in PEERS if any(name in row["ratios"] for row in report["rows"])]
     figure = pyplot()(figsize=(8, 1.5 + 0.3 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     height = 0.8 / max(len(here), 1)
     for k, name in enumerate(here):
-        places = [m + (k + 0.5) * height - 0.4 for m, row in enumerate(rows) if name in row["ratios"]]
-        axes.barh(places, [row["ratios"][name] for row in rows if name in row["ratios"]], height, label=name)
+        timed = [(m, row["ratios"][name]) for m, row in enumerate(rows) if name in row["ratios"]]
+        places, ratios = zip(*timed, strict=True)
+        above = [ratio - 1 for ratio in ratios]
+        axes.barh([m + (k + 0.5) * height - 0.4 for m in places], above, height, left=1, label=name)
     labels = [f"{KINDS[row['kind']]} {row['cell'].upper()} {row['H']}, {row['N']}, {row['T']}" for row in rows]
     axes.set_yticks(range(len(rows)), labels)
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xlabel("times as long as fastrnn, which is 1; H, N, T on the left")
     axes.set_title(f"{report['machine']['cpu']}, one thread, float32")
     if here:
-        axes.legend()
+        figure.legend(loc="outside lower center", ncols=len(here))
     figure.savefig(path)
