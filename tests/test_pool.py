@@ -175,6 +175,7 @@ def test_no_id_is_given_twice_and_slots_are_used_again():
         given.add(id)
         pool.close(id)
         assert id not in pool and len(pool) == 0
+    assert -1 not in pool and 2**40 not in pool and "a" not in pool
     assert len(pool._holders) == 64
 
 

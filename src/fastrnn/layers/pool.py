@@ -59,7 +59,10 @@ class StreamPool:
         return len(self._holders) - len(self._free)
 
     def __contains__(self, id: Any) -> bool:
-        return id in self.ids.tolist()
+        if not isinstance(id, (int, np.integer)) or id < 0:
+            return False
+        slot = int(id) & (1 << SLOT_BITS) - 1
+        return slot < len(self._holders) and bool(self._holders[slot] == id)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._layer!r}, {len(self)} open)"
