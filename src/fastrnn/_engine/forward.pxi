@@ -61,7 +61,7 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
     f.z_rows = <real**>carve(space, M * sizeof(real*))
     f.x_rows = <const_row*>carve(space, M * sizeof(real*))
     f.bias_rows = <const_row*>carve(space, M * sizeof(real*))
-    f.x_copy = <real*>carve(space, M * f.w.I * sizeof(real) if f.ids == NULL else 0)
+    f.x_copy = <real*>carve(space, M * f.w.I * sizeof(real) if f.ids == NULL and f.x.n_step != f.w.I else 0)
     f.stack = <real*>carve(space, f.shares * GROUP_ROWS * TILE_STEP * VLEN * sizeof(real))
     f.stack_rows = <real**>carve(space, f.shares * GROUP_ROWS * sizeof(real*))
     f.h_now = <const_row*>carve(space, R * sizeof(real*))

@@ -133,13 +133,14 @@ cdef const int64_t* ids_of(cnp.ndarray x):
 
 
 def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradients, cnp.ndarray dh0, dc0, list watched,
-                   bint hold, dropout):
+                   bint hold, dropout, cnp.ndarray places=None):
     """Run all layers and directions backwards, the twin of `stack_forward`.
 
     tape: what that returned; dy IN [T, N, D*H] or None; dh, dc IN [L*D, N, H] or None; dx OUT [T, N, I], zeros on entry
     at padded steps, or None; gradients: for each layer and direction a list of arrays to fill, weight_ih [I, G*H] (zeros
     on entry where the input is ids), weight_hh [H, G*H] and both biases [G*H] or None; dh0, dc0 OUT [L*D, N, H], dc0 of
-    LSTMs only, else None; watched: arrays [T, N, H] for the gradient of every h, in the order of the layers, or None.
+    LSTMs only, else None; watched: arrays [T, N, H] for the gradient of every h, in the order of the layers, or None;
+    places IN int64 [T, N]: the rows of the first layer's d weight_ih to which ids send, where these are not the ids.
     """
     cdef Plan plan = (<Kept>tape[0]).plan
     cdef Py_ssize_t T = plan.steps.T, N = plan.steps.N, H = (<Weights>weights[0]).pack.H
@@ -166,6 +167,8 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
             w = weights[k]
             memset(&run[d], 0, sizeof(Backward))
             recall(&run[d], w, tape[k])
+            if layer == 0 and places is not None:
+                run[d].ids, run[d].x = ids_of(places), input_rows(places)
             if above is not None:
                 rows = rows_of(above)
                 run[d].dy = columns_of(&rows, d * H)

@@ -45,6 +45,7 @@ cdef class Stream:
         for l in range(self.L):
             f = &self.runs[l]
             f.w, f.steps, f.n1, f.chunk, f.shares = &(<Weights>weights[l]).pack, &self.plan.steps, self.N, 1, self.shares
+            f.x.n_step = f.w.I
             if l:
                 (<Weights>weights[l]).need_input()
             if self.memory is not None:

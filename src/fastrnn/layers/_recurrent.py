@@ -35,6 +35,7 @@ class RecurrentBase(Layer):
         dtype: Any = "float32",
         seed: int | None = None,
         init: str | float = "default",
+        sparse_grad: bool = False,
     ) -> None:
         self.input_size = check_size(input_size, "input_size")
         self.hidden_size = check_size(hidden_size, "hidden_size")
@@ -42,7 +43,7 @@ class RecurrentBase(Layer):
         if proj_size != 0:
             raise ValueError(f"proj_size must be 0, got {proj_size!r}: projection is not built yet")
         self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
-        self.proj_size, self.dropout = 0, dropout
+        self.proj_size, self.dropout, self.sparse_grad = 0, dropout, bool(sparse_grad)
         self.dtype = check_dtype(dtype)
         self.seed = check_seed(seed)
         self.init = init
@@ -78,7 +79,7 @@ class RecurrentBase(Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
         names = ("input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "dropout")
-        return {name: getattr(self, name) for name in names} | {
+        return {name: getattr(self, name) for name in (*names, "sparse_grad")} | {
             "dtype": self.dtype.name,
             "seed": self.seed,
             "init": self.init,

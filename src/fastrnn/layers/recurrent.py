@@ -11,12 +11,15 @@ from fastrnn import _engine
 from fastrnn.layers import _arguments as arguments
 from fastrnn.layers._parameter import Parameter
 from fastrnn.layers._recurrent import RecurrentBase
+from fastrnn.layers.pool import StreamPool
+from fastrnn.layers.sparse import SparseRows, touched
 from fastrnn.layers.stream import Stream
 from fastrnn.layers.tape import Tape
 
 Array = NDArray[Any]
 State = Any  # an array, or the pair (h, c) of an LSTM
 
+INPUT_WEIGHTS = ("weight_ih_l0", "weight_ih_l0_reverse")  # which ids read from
 ACTIVATIONS = {"tanh": 0, "relu": 1, "sigmoid": 2, "linear": 3}  # the engine's numbers
 
 
@@ -151,7 +154,8 @@ class Recurrent(RecurrentBase):
         dstate : array or pair
             The gradient of the initial state.
         grads : dict
-            {parameter name: gradient}, names and shapes as `parameters`.
+            {parameter name: gradient}, names and shapes as `parameters`; with `sparse_grad`, where x was ids, those of
+            the first layer's input weights as `SparseRows`.
         """
         return self._backward(tape, dy, dstate, retain, with_dx=True)
 
@@ -170,25 +174,26 @@ class Recurrent(RecurrentBase):
         ids = tape.kept[0].x.ndim == 2
         dx = None if ids or not with_dx else self._room_for_input(engine, tape)
         dh0, dc0 = self._new_states(states)
-        grads = {name: self._room_for_gradient(engine, parameter, ids) for name, parameter in self._parameters.items()}
-        arrays = list(grads.values())
+        read, places = touched(tape.kept[0].x, tape.active) if ids and self.sparse_grad else (None, None)
+        arrays = [self._room_for_gradient(engine, parameter, ids, read) for parameter in self._parameters.values()]
         rooms = [arrays[k : k + 4] for k in range(0, len(arrays), 4)] if self.bias else [
             [*arrays[k : k + 2], None, None] for k in range(0, len(arrays), 2)
         ]  # fmt: skip
         watched = [np.zeros((T, N, H), self.dtype) for _ in range(states[0])] if tape.watching else None
         engine.stack_backward(
-            self._weights(engine)[0], D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold, tape.dropout
-        )
+            self._weights(engine)[0], D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold,
+            tape.dropout, places,
+        )  # fmt: skip
         tape.watched = watched or []
         if not retain:
             tape.spend()
-        for name, parameter in self._parameters.items():
-            if parameter.transposed:
-                grads[name] = grads[name].T
         return (
             None if dx is None else arguments.as_given(dx, tape.batched, self.batch_first),
             self._given_state(dh0, dc0, tape.batched),
-            grads,
+            {
+                parameter.name: self._given_gradient(parameter, array, read)
+                for parameter, array in zip(self._parameters.values(), arrays, strict=True)
+            },
         )
 
     def stream(self, batch_size: int = 1) -> Stream:
@@ -200,6 +205,16 @@ class Recurrent(RecurrentBase):
             The layer is bidirectional.
         """
         return Stream(self, batch_size)
+
+    def stream_pool(self) -> StreamPool:
+        """Return a `StreamPool`: sessions that come and go, any of which take a step together.
+
+        Raises
+        ------
+        ValueError
+            The layer is bidirectional.
+        """
+        return StreamPool(self)
 
     def _new_states(self, shape: tuple[int, int, int]) -> tuple[Array, Array | None]:
         return np.empty(shape, self.dtype), np.empty(shape, self.dtype) if len(self._state_names) == 2 else None
@@ -218,12 +233,22 @@ class Recurrent(RecurrentBase):
             room.fill(0)
         return arguments.time_major(room, True, self.batch_first)
 
-    def _room_for_gradient(self, engine: Any, parameter: Parameter, ids: bool) -> Array:
-        """Return an array for the gradient of a parameter, as that lies in memory; zeros where ids scatter into it."""
-        room: Array = engine.pooled(parameter.stored.shape)
-        if ids and parameter.name in ("weight_ih_l0", "weight_ih_l0_reverse"):
+    def _room_for_gradient(self, engine: Any, parameter: Parameter, ids: bool, read: Array | None) -> Array:
+        """Return an array for the gradient of a parameter, as that lies in memory; zeros where ids scatter into it.
+
+        `read`: the ids for which alone there is to be room, or None.
+        """
+        scattered, (rows, *width) = ids and parameter.name in INPUT_WEIGHTS, parameter.stored.shape
+        room: Array = engine.pooled((len(read) if scattered and read is not None else rows, *width))
+        if scattered:
             room.fill(0)
         return room
+
+    def _given_gradient(self, parameter: Parameter, array: Array, read: Array | None) -> Any:
+        """Return a gradient in the caller's form, of the rows `read` alone where these are given."""
+        if read is not None and parameter.name in INPUT_WEIGHTS:
+            return SparseRows(read, array, parameter.value.shape, transposed=True)
+        return array.T if parameter.transposed else array
 
     def _weights(self, engine: Any) -> tuple[list[Any], tuple[int, ...]]:
         """Return the packed parameters of every layer and direction, and the versions that these are of."""
@@ -254,7 +279,7 @@ class RNN(Recurrent):
         Layers in the stack, each reading the outputs of the one below.
     nonlinearity : {"tanh", "relu", "sigmoid", "linear"}
         g.
-    bidirectional, batch_first, bias, dropout, dtype, seed, init
+    bidirectional, batch_first, bias, dropout, dtype, seed, sparse_grad, init
         As of `LSTM`.
 
     Examples
@@ -309,6 +334,9 @@ class LSTM(Recurrent):
         Of parameters and results.
     seed : int, optional
         Makes initial values and dropout reproducible.
+    sparse_grad : bool
+        Whether `backward` gives the gradient of the input weights that ids read as `SparseRows`: for vocabularies so
+        large that a dense gradient costs more than all else. SGD and Adagrad take it.
     init : {"default", "torch"} or float
         Initial values: Glorot uniform and orthogonal gate by gate, zero biases, forget gate 1; torch's
         U(-1/sqrt(H), 1/sqrt(H)); or U(-init, init).
@@ -343,7 +371,7 @@ class GRU(Recurrent):
         Layers in the stack, each reading the outputs of the one below.
     reset_after : bool
         Whether the reset gate multiplies after the recurrent product or before it.
-    bidirectional, batch_first, bias, dropout, dtype, seed, init
+    bidirectional, batch_first, bias, dropout, dtype, seed, sparse_grad, init
         As of `LSTM`.
 
     Examples

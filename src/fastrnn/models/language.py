@@ -13,6 +13,7 @@ from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
 from fastrnn.layers._module import Layer, check_dtype, check_size
 from fastrnn.models._characters import check_text, encode, vocabulary_of
 from fastrnn.models._model import Model, generator
+from fastrnn.models._stream import ModelStream
 from fastrnn.train.loop import Gradients, Options, Update, check_choice, check_number, train
 
 Array = NDArray[Any]
@@ -242,6 +243,16 @@ class LanguageModel(Model):
             drawn.append(draw(self.output_(h)[:known], temperature, top_k, rng))
             h = stream.step(drawn[-1] if self.embedding_ is None else self.embedding_(drawn[-1]))
         return "".join(self.vocabulary_[k] for k in drawn)
+
+    def stream(self, batch_size: int = 1) -> ModelStream:
+        """Return a `ModelStream`, which reads `batch_size` texts as they come.
+
+        Its `step` takes the next character of each (or its place in `vocabulary_`) and returns the log-probabilities of
+        the one after it, in the order of `vocabulary_`, last the symbol that stands for all other characters. It starts
+        from a zero state, as `score` does, and stays with the layers of this fit.
+        """
+        self._check_fitted()
+        return ModelStream(self.layers, batch_size, symbols=self.vocabulary_)
 
     @property
     def layers(self) -> dict[str, Layer]:

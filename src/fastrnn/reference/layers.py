@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from fastrnn.layers import _arguments as arguments
 from fastrnn.layers import tape as engine_tape
 from fastrnn.layers._recurrent import RecurrentBase
+from fastrnn.layers.sparse import SparseRows
 from fastrnn.reference.cells import NONLINEARITIES, Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State
 from fastrnn.reference.dropout import dropout_mask
+from fastrnn.reference.pool import StreamPool
 from fastrnn.reference.sequence import (
     Pass,
     Weights,
@@ -141,7 +143,7 @@ class Recurrent(RecurrentBase):
         above = arguments.time_major(above, tape.batched, self.batch_first)
 
         initial = tuple(part.copy() for part in last)
-        grads: dict[str, Array] = {}
+        grads: dict[str, Any] = {}
         watched: dict[int, Array] = {}
         H = self.hidden_size
         below: Array | None = None
@@ -164,6 +166,12 @@ class Recurrent(RecurrentBase):
                 above = tape.masked(below, layer - 1) if tape.dropout else below
         if tape.watching:
             tape.watched = [watched[k] for k in sorted(watched)]
+        first_pass = tape.kept[0]
+        if self.sparse_grad and first_pass.x.ndim == 2:
+            read = np.unique(first_pass.x[first_pass.active])
+            for k, _ in self._passes(0):
+                name = self._names(k)[0]
+                grads[name] = SparseRows(read, grads[name].T[read], grads[name].shape, transposed=True)
         if not retain:
             tape.spend()
         dx = None if below is None else np.array(arguments.as_given(below, tape.batched, self.batch_first), order="C")
@@ -172,6 +180,10 @@ class Recurrent(RecurrentBase):
     def stream(self, batch_size: int = 1) -> Stream:
         """Return a `Stream`, which steps `batch_size` rows one input at a time and carries their states."""
         return Stream(self, batch_size)
+
+    def stream_pool(self) -> StreamPool:
+        """Return a `StreamPool`: sessions that come and go, any of which take a step together."""
+        return StreamPool(self)
 
     def _passes(self, layer: int) -> list[tuple[int, bool]]:
         """Each direction of a layer: its place in a state, and whether it is the reverse one."""
