@@ -6,7 +6,9 @@ import argparse
 import os
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import fastrnn
@@ -54,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command(arguments)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("fastrnn: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"fastrnn: {stop or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -75,6 +77,20 @@ def explain(error: BaseException) -> str:
     return str(error)
 
 
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Show warnings in one line each, and end as Ctrl-C does where one of them says that it was pressed."""
+    from fastrnn.train import Interrupted
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for warning in caught:
+        if isinstance(warning.message, Interrupted):
+            raise KeyboardInterrupt(warning.message)
+        print(f"fastrnn: {warning.message}", file=sys.stderr)
+
+
 def train(arguments: argparse.Namespace) -> None:
     """Train a model and save it."""
     from fastrnn.models import LanguageModel
@@ -86,14 +102,13 @@ def train(arguments: argparse.Namespace) -> None:
         cell=arguments.cell, hidden_size=arguments.hidden_size, num_layers=arguments.layers,
         embedding_size=arguments.embedding, dropout=arguments.dropout, random_state=arguments.seed,
     )  # fmt: skip
-    try:
+    with one_line_warnings():
         model.fit(
             text, held_out or None, epochs=arguments.epochs, batch_size=arguments.batch_size,
             sequence_length=arguments.sequence_length, optimizer=arguments.optimizer,
             learning_rate=arguments.learning_rate, schedule=arguments.schedule, clip_norm=arguments.clip_norm or None,
         )  # fmt: skip
-    finally:
-        if hasattr(model, "history_") and model.history_["loss"]:  # after Ctrl-C too, but not at once
+        if model.history_["loss"]:  # after Ctrl-C too, but not at once
             report(model)
             fastrnn.save(model, arguments.output)
             print_text(f"saved {arguments.output}")
@@ -223,8 +238,8 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     training("--learning-rate", type=above_zero, default=4e-3, metavar="LR", help="at the start (default %(default)s)")
     training(
-        "--schedule", choices=["linear", "cosine", "constant"], default="linear",
-        help="how the rate falls to 0 (default %(default)s)",
+        "--schedule", choices=["linear", "cosine", "constant", "step", "plateau", "warmup"], default="linear",
+        help="how the rate changes; linear and cosine fall to 0 (default %(default)s)",
     )  # fmt: skip
     training(
         "--clip-norm", type=from_zero, default=1.0, metavar="NORM",

@@ -13,7 +13,10 @@ from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
 from fastrnn.layers._module import Layer, check_dtype, check_size
 from fastrnn.models._characters import check_text, encode, vocabulary_of
 from fastrnn.models._model import Model, generator
-from fastrnn.train.loop import Gradients, Options, Update, check_choice, check_number, train
+from fastrnn.train._checks import check_choice, check_number
+from fastrnn.train.checkpoints import fingerprint
+from fastrnn.train.loop import Carried, Gradients, Task, Update, train
+from fastrnn.train.options import options_of
 
 Array = NDArray[Any]
 
@@ -116,6 +119,7 @@ class LanguageModel(Model):
         schedule: str = "linear",
         clip_norm: float | None = 1.0,
         verbose: int = 1,
+        **training: Any,
     ) -> LanguageModel:
         """Train on a text, from new initial values, by truncated back-propagation through time.
 
@@ -164,23 +168,25 @@ class LanguageModel(Model):
         N, T = check_size(batch_size, "batch_size"), check_size(sequence_length, "sequence_length")
         if len(text) <= N:
             raise ValueError(f"text must have more characters than batch_size={N}, got {len(text)}")
-        options = Options(epochs, optimizer, learning_rate, schedule, clip_norm, verbose)
+        options = options_of({
+            "epochs": epochs, "optimizer": optimizer, "learning_rate": learning_rate, "schedule": schedule,
+            "clip_norm": clip_norm, "verbose": verbose, **training,
+        })  # fmt: skip
         before = dict(self.__dict__)
-        built = False
         try:
             self._build(text)
-            built = True
             ids = encode(text, self.vocabulary_)
             held_out = None if validation is None else encode(validation, self.vocabulary_)
             length = (len(ids) - 1) // N
             inputs, targets = (part[: N * length].reshape(N, length) for part in (ids[:-1], ids[1:]))
-            train(
-                self, lambda: self._updates(inputs, targets, T), self.history_, options, size=N * length, unit="char",
-                figures=figures, validate=None if held_out is None else lambda: self._loss(held_out),
+            task = Task(
+                lambda number, done, carried: self._updates(inputs, targets, T, done, carried),
+                N * length, "char", figures,
+                None if held_out is None else lambda: self._loss(held_out), lambda: fingerprint(inputs, targets),
             )  # fmt: skip
-        except BaseException as error:
-            if not built or isinstance(error, Exception):
-                self.__dict__ = before
+            train(self, task, options)
+        except BaseException:
+            self.__dict__ = before
             raise
         return self
 
@@ -292,13 +298,17 @@ class LanguageModel(Model):
         self.random_state_ = np.random.default_rng()
         self.random_state_.bit_generator.state = fitted["random_state"]
 
-    def _updates(self, inputs: Array, targets: Array, T: int) -> Iterator[Update]:
+    def _updates(self, inputs: Array, targets: Array, T: int, done: int, carried: Carried) -> Iterator[Update]:
         """Give the loss and the gradients of one window after the other, each starting where the last one ended."""
-        state = None
-        for start in range(0, inputs.shape[1], T):
+        names = self.recurrent_._state_names
+        for start in range(done * T, inputs.shape[1], T):
+            state: Any = tuple(carried[name] for name in names) if carried else None
+            if state and len(names) == 1:
+                state = state[0]
             window = np.s_[:, start : start + T]
             loss, state, grads = self._gradients(inputs[window], targets[window], state)
-            yield loss, inputs[window].size, grads
+            carried = dict(zip(names, state if isinstance(state, tuple) else (state,), strict=True))
+            yield Update(loss, inputs[window].size, grads, carried)
 
     def _gradients(self, ids: Array, targets: Array, state: Any) -> tuple[float, Any, Gradients]:
         """Return a window's mean loss, its final state and the gradients of all parameters."""
