@@ -73,7 +73,7 @@ def describe(run: Run) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         "carried": run.carried,
     }
     record = {
-        "options": run.options.describe(),
+        "options": {**run.options.describe(), **run.task.settings},
         "data": run.task.fingerprint(),
         "run": {name: getattr(run, name) for name in FIELDS},
         "averaged": 0 if run.average is None else run.average.count,
@@ -90,7 +90,7 @@ def restore(run: Run, path: str) -> None:
     try:
         training, params = record["training"], record["params"]
         check_same(params, run.model.get_params(), "the model", path)
-        check_same(training["options"], run.options.describe(), "the training", path)
+        check_same(training["options"], {**run.options.describe(), **run.task.settings}, "the training", path)
         if training["data"] != run.task.fingerprint():
             raise ValueError(f"{path} is of a training on other data")
         layers = serialization.layers_in(record, tensors)

@@ -55,6 +55,8 @@ class Task:
         Gives the validation loss.
     fingerprint : callable
         Gives a text that is another one for other data; it is asked for only where there are checkpoints.
+    settings : mapping
+        What else decides about the updates, such as the size of a batch, by the names of arguments.
     """
 
     epoch: Callable[[int, int, Carried], Iterable[Update]]
@@ -63,6 +65,7 @@ class Task:
     figures: Callable[[float], str]
     validate: Callable[[], float] | None
     fingerprint: Callable[[], str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def train(model: Any, task: Task, options: Options, optimizer: optim.Optimizer | None = None) -> optim.Optimizer:

@@ -118,8 +118,8 @@ class Options:
         check_size(self.keep, "keep")
         if self.checkpoint is None and (self.resume or self.checkpoint_every is not None):
             raise ValueError("resume and checkpoint_every need checkpoint, the folder of the checkpoints, got None")
-        if self.checkpoint is not None:
-            os.fspath(self.checkpoint)
+        if self.checkpoint is not None and not isinstance(self.checkpoint, (str, os.PathLike)):
+            raise TypeError(f"checkpoint must be a path, got {type(self.checkpoint).__name__}")
 
     def _check_averaging(self) -> None:
         value = self.averaging

@@ -1,0 +1,99 @@
+"""A language model's loss over a window of a text, and its gradients: dropout everywhere, and two penalties."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrnn import _engine
+from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
+from fastrnn.reference.dropout import dropout_mask
+from fastrnn.train.loop import Gradients
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Network:
+    """The layers of a language model, and what holds in training only.
+
+    Attributes
+    ----------
+    embedding, recurrent, output : Embedding or None, LSTM or GRU or RNN, Dense
+        The layers; `output` may be tied to `embedding`.
+    input_dropout, output_dropout : float
+        Probabilities of dropping a value of the embedding's output, and of the last layer's (Zaremba et al. 2014).
+    embedding_dropout : float
+        Probability of dropping a row of the embedding, in a whole window (Gal and Ghahramani 2016).
+    activation, temporal : float
+        Weights of the mean square of the last layer's output after dropout, and of its change from step to step before
+        (Merity, McCann and Socher 2017).
+    """
+
+    embedding: Embedding | None
+    recurrent: LSTM | GRU | RNN
+    output: Dense
+    input_dropout: float
+    output_dropout: float
+    embedding_dropout: float
+    activation: float
+    temporal: float
+
+    def gradients(self, ids: Array, targets: Array, state: Any, summed: bool) -> tuple[float, Any, Gradients]:
+        """Return a window's mean loss, without penalties, its final state and the gradients of all parameters.
+
+        `ids` and `targets` are (N, T). The gradients are those of the mean over N and T, or, if `summed`, of the sum
+        over T of the means over N.
+        """
+        T, count = ids.shape[1], self.recurrent.forward_count
+        x, embedded, rows = self._embed(ids, count)
+        h, state, tape = self.recurrent.forward(x, state)
+        top = self._drop(h, self.output_dropout, count, self.recurrent.num_layers - 1)
+        loss, dtop, output = self.output.cross_entropy(top, targets, reduction="time_sum" if summed else "mean")
+        scale = T if summed else 1
+        if self.activation:
+            dtop += top.dtype.type(scale * 2 * self.activation / top.size) * top
+        dh = self._drop(dtop, self.output_dropout, count, self.recurrent.num_layers - 1)
+        if self.temporal and T > 1:
+            dh = dh + self._temporal(h, scale)
+        dx, _, recurrent = self.recurrent.backward(tape, dh)
+        grads: Gradients = {"recurrent": recurrent, "output": output}
+        if self.embedding is not None:
+            dx = self._drop(dx, self.input_dropout, count, self.recurrent.num_layers)
+            _, grads["embedding"] = self.embedding.backward(embedded, dx if rows is None else dx * rows)
+            if "weight" in output and self.output._parameters["weight"] is self.embedding._parameters["weight"]:
+                grads["embedding"]["weight"] += output.pop("weight")  # one parameter, one gradient, one norm
+        return loss / scale, state, grads
+
+    def _embed(self, ids: Array, count: int) -> tuple[Array, Any, Array | None]:
+        """Return the stack's input, the embedding's tape, and by what each of its rows was multiplied."""
+        if self.embedding is None:
+            return ids, None, None
+        x, tape = self.embedding.forward(ids)
+        rows = None
+        if self.embedding_dropout:
+            seed, V = self.recurrent._dropout_seed, self.embedding.num_embeddings
+            layer = self.recurrent.num_layers + 1
+            mask = dropout_mask(seed, count, layer, (1, 1, V), self.embedding_dropout, x.dtype)
+            rows = mask[0, 0][ids][..., None]
+            x = x * rows
+        return self._drop(x, self.input_dropout, count, self.recurrent.num_layers), tape, rows
+
+    def _drop(self, x: Any, p: float, count: int, place: int) -> Any:
+        """Return x (N, T, J) with values dropped, the same ones for the same count and place."""
+        if not p:
+            return x
+        key = self.recurrent._dropout_seed, count, p
+        return _engine.load(x.dtype).dropped(x.swapaxes(0, 1), key, place).swapaxes(0, 1)
+
+    def _temporal(self, h: Array, scale: int) -> Array:
+        """Return the gradient of temporal · mean (h⟨t+1⟩ - h⟨t⟩)²."""
+        change = np.diff(h, axis=1)
+        change *= h.dtype.type(scale * 2 * self.temporal / change.size)
+        gradient = np.zeros_like(h)
+        gradient[:, 1:] += change
+        gradient[:, :-1] -= change
+        return gradient
