@@ -24,7 +24,13 @@ Record = dict[str, Any]
 VERSION = 1
 KEY = "fastrnn"  # of the metadata
 LAYERS: dict[str, type[Layer]] = {cls.__name__: cls for cls in (RNN, LSTM, GRU, Dense, Embedding)}
-MODELS: dict[str, type[Model]] = {cls.__name__: cls for cls in (models.LanguageModel,)}
+MODELS: dict[str, type[Model]] = {
+    cls.__name__: cls
+    for cls in (
+        models.LanguageModel, models.SequenceClassifier, models.SequenceTagger, models.SequenceRegressor,
+        models.EncoderDecoder,
+    )
+}  # fmt: skip
 
 
 def save(obj: Layer | Model, path: str | os.PathLike[str]) -> None:
