@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import fastrnn
-from fastrnn import cli_language
+from fastrnn import cli_language, cli_sequences
 from fastrnn.cli_common import print_json, print_text
 
 DEMO = """\
@@ -89,6 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
         return added
 
     cli_language.add_commands(add_command)
+    cli_sequences.add_commands(add_command)
     add_command(demo, "train on Python's own sources for a minute, and write", DEMO)
     about = "Print what is installed and in use."
     added = add_command(info, "print version, instruction sets, precisions and threads", about)

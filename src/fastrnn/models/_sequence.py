@@ -42,7 +42,6 @@ class SequenceModel(Model):
     """The base of `SequenceClassifier`, `SequenceTagger`, `SequenceRegressor` and `EncoderDecoder`."""
 
     _numbers: ClassVar[bool] = False  # whether integers are numbers and no ids
-    _unit: ClassVar[str] = "sequence"
     cell: str
     hidden_size: int
     num_layers: int
@@ -55,6 +54,11 @@ class SequenceModel(Model):
     random_state_: np.random.Generator
     real_share_: float
     _order: int  # a seed of the order of the batches
+
+    @property
+    def _unit(self) -> str:
+        """What a progress bar counts, and losses are means over."""
+        return "sequence"
 
     def _check(self) -> None:
         """Refuse wrong arguments of the constructor."""

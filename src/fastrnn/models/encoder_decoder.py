@@ -74,7 +74,6 @@ class EncoderDecoder(SequenceModel):
     ['baa', 'ab']
     """
 
-    _unit = "symbol"
     coder_: Coder
     target_coder_: Coder
     source_embedding_: Embedding | None
@@ -129,6 +128,10 @@ class EncoderDecoder(SequenceModel):
         """The symbols of the targets by their ids, the most frequent first."""
         self._check_fitted()
         return self.target_coder_.vocabulary
+
+    @property
+    def _unit(self) -> str:
+        return "symbol"
 
     def predict(
         self,

@@ -109,6 +109,10 @@ class SequenceRegressor(StackModel):
         self.dtype = dtype
         self.random_state = random_state
 
+    @property
+    def _unit(self) -> str:
+        return "step" if self.pooling is None else "sequence"
+
     def predict(self, X: Any, lengths: Any = None) -> Any:
         """Return the numbers of each sequence, (N,) or (N, K), or of each step.
 

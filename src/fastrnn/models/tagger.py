@@ -48,7 +48,6 @@ class SequenceTagger(StackModel):
     [['D', 'N', 'V', 'N']]
     """
 
-    _unit = "step"
     _estimator_type = "classifier"
     pooling = None
     classes_: Array
@@ -77,6 +76,10 @@ class SequenceTagger(StackModel):
         self.standardize = standardize
         self.dtype = dtype
         self.random_state = random_state
+
+    @property
+    def _unit(self) -> str:
+        return "step"
 
     def predict(self, X: Any, lengths: Any = None) -> Any:
         """Return the likeliest labels: a list of arrays (T_n,), or (N, T) for an array without lengths."""
