@@ -25,11 +25,6 @@ SEQUENCE_MODELS = [
         TEST + "test_each_sequence_is_predicted_as_if_alone[classifier max]",
     ),
     Mutant(
-        "padding-kept", MODELS + "_batches.py",
-        "array[np.arange(T) >= lengths[:, None]] = 0", "pass",
-        TEST + "test_padding_does_not_matter[tagger]",
-    ),
-    Mutant(
         "rows-lost-from-batches", MODELS + "_batches.py",
         "for start in range(0, len(pool), batch_size)]", "for start in range(0, len(pool) - 9, batch_size)]",
         TEST + "test_batches_hold_each_row_once_and_little_padding",

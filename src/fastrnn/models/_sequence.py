@@ -42,6 +42,7 @@ class SequenceModel(Model):
     """The base of `SequenceClassifier`, `SequenceTagger`, `SequenceRegressor` and `EncoderDecoder`."""
 
     _numbers: ClassVar[bool] = False  # whether integers are numbers and no ids
+    _estimator_type: ClassVar[str | None] = None  # "classifier" or "regressor", as scikit-learn means it
     cell: str
     hidden_size: int
     num_layers: int
@@ -263,6 +264,22 @@ class SequenceModel(Model):
 
     def _given(self, X: Any, lengths: Any, name: str = "X") -> Sequences:
         return sequences(X, lengths, name, self._numbers)
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn, which alone asks, what this is."""
+        from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags
+
+        kind = self._estimator_type
+        return Tags(
+            estimator_type=kind,
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags() if kind == "classifier" else None,
+            regressor_tags=RegressorTags() if kind == "regressor" else None,
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell scikit-learn whether `fit` was called."""
+        return hasattr(self, "history_")
 
     def _get_fitted(self) -> dict[str, Any]:
         return {

@@ -48,7 +48,6 @@ class SequenceTagger(StackModel):
     [['D', 'N', 'V', 'N']]
     """
 
-    _estimator_type = "classifier"
     pooling = None
     classes_: Array
 
