@@ -261,7 +261,7 @@ def test_defaults_are_those_of_the_model():
 
 
 def test_choices_are_those_of_the_model():
-    from fastrnn.models.language import CELLS
+    from fastrnn.models._language_layers import CELLS
     from fastrnn.models.presets import PRESETS
     from fastrnn.train.options import OPTIMIZERS
     from fastrnn.train.schedules import SCHEDULES

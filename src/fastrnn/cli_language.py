@@ -238,9 +238,9 @@ def sample(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json({"prompt": arguments.prompt, "texts": texts, "seed": chosen})
         return
-    between = " " if model.level == "word" and arguments.prompt and not arguments.prompt[-1].isspace() else ""
     for text in texts:
-        print_text(arguments.prompt + between + text)
+        apart = model.level == "word" and not (arguments.prompt[-1:].isspace() or text[:1].isspace())
+        print_text(arguments.prompt + (" " if apart and arguments.prompt else "") + text)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

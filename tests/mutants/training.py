@@ -137,6 +137,24 @@ TRAINING = [
         "test_language_words.py::test_nucleus[0.8-3]",
     ),
     Mutant(
+        "context-through-no-tanh", MODELS + "_context.py",
+        "(1 - self.values**2)",
+        "1.0",
+        "test_language_context.py::test_gradients_are_those_of_finite_differences[lstm-mean]",
+    ),
+    Mutant(
+        "context-halves-of-the-state-exchanged", MODELS + "_context.py",
+        "parts.transpose(2, 0, 1, 3)",
+        "parts[::-1].transpose(2, 0, 1, 3)",
+        "test_language_context.py::test_gradients_are_those_of_finite_differences[lstm-time_sum]",
+    ),
+    Mutant(
+        "texts-in-one-order", MODELS + "language.py",
+        "np.random.default_rng([self._order, number])",
+        "np.random.default_rng([self._order, done])",
+        "test_language_context.py::test_saved_and_resumed",
+    ),
+    Mutant(
         "configuration-loses-to-the-preset", PACKAGE + "cli_language.py",
         "            **config.get(part, {}),\n",
         "",

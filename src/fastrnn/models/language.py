@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import islice
 from os import PathLike
 from typing import Any
 
@@ -13,15 +14,16 @@ from numpy.typing import NDArray
 
 from fastrnn import optim
 from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
-from fastrnn.layers._initial import LSTM_FORGET
-from fastrnn.layers._module import Layer, check_dtype, check_size
+from fastrnn.layers._module import Layer, check_size
 from fastrnn.models._characters import check_text
+from fastrnn.models._context import Contexts, Start, Texts, check_texts
 from fastrnn.models._drawing import check_drawing, draw
+from fastrnn.models._language_layers import check_params, new_layers
 from fastrnn.models._model import Model, generator
 from fastrnn.models._text import Text, symbols
-from fastrnn.models._window import Network
+from fastrnn.models._window import Network, Windows, streams
 from fastrnn.models.vocabulary import END, LEVELS, Vocabulary
-from fastrnn.train._checks import check_choice, check_number
+from fastrnn.train._checks import check_choice
 from fastrnn.train.checkpoints import fingerprint
 from fastrnn.train.loop import Carried, Task, Update, train
 from fastrnn.train.options import Options, options_of
@@ -29,7 +31,6 @@ from fastrnn.train.options import Options, options_of
 Array = NDArray[Any]
 Source = str | PathLike[str] | Iterable[str]
 
-CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 CHUNK = 4096  # positions that are evaluated in one call, so that memory does not grow with the text
 
 
@@ -82,6 +83,8 @@ class LanguageModel(Model):
         The symbols by their ids, the most frequent first; the id after the last is that of all others.
     embedding_, recurrent_, output_ : Embedding or None, LSTM or GRU or RNN, Dense
         The layers.
+    context_ : Dense or None
+        What makes the initial state of a context, where `fit` was given any.
     history_ : dict
         "loss" and "validation_loss": nats per symbol after each epoch.
     random_state_ : numpy.random.Generator
@@ -102,6 +105,9 @@ class LanguageModel(Model):
     recurrent_: LSTM | GRU | RNN
     output_: Dense
     history_: dict[str, list[float]]
+    context_: Dense | None
+    _contexts: Contexts | None
+    _order: int  # seeds the order of texts
     _optimizer: optim.Optimizer  # of partial_fit
 
     def __init__(
@@ -146,8 +152,9 @@ class LanguageModel(Model):
     def fit(
         self,
         text: Source,
-        validation: Source | None = None,
+        validation: Any = None,
         *,
+        context: Any = None,
         epochs: int = 10,
         batch_size: int = 16,
         sequence_length: int = 64,
@@ -173,6 +180,11 @@ class LanguageModel(Model):
             memory (a `pathlib.Path`: a string is the text itself); or its parts one after the other.
         validation : str, path, or iterable of str, optional
             A text that is evaluated after each epoch, as `score` does it.
+        context : array, optional
+            Vectors (M, C), or classes (M,), integers or strings, that texts are to be written from: `text` is then a
+            list of M strings, each of which starts from a state of its own, the tanh of a learned linear function of
+            its context, and `validation` a pair of such a list and contexts. A line break is put before and after each
+            text, which is read as a whole, `batch_size` texts at an update, in an order drawn anew for each epoch.
         epochs : int
             How often the text is read.
         batch_size, sequence_length : int
@@ -223,6 +235,9 @@ class LanguageModel(Model):
         before = dict(self.__dict__)
         try:
             check_choice(self.level, "level", LEVELS)
+            if context is not None:
+                self._fit_texts(text, validation, context, windows, options)
+                return self
             others = nullcontext() if validation is None else Text(validation, "validation", self.level)
             with Text(text, "text", self.level) as source, others as held_out:
                 self._build(source)
@@ -255,6 +270,7 @@ class LanguageModel(Model):
         try:
             check_choice(self.level, "level", LEVELS)
             with Text(text, "text", self.level) as source:
+                self._check_context(None)
                 if not hasattr(self, "history_"):
                     self._build(source)
                 self.history_ = {name: list(losses) for name, losses in self.history_.items()}
@@ -266,22 +282,26 @@ class LanguageModel(Model):
             raise
         return self
 
-    def score(self, text: Source, batch_size: int = 1) -> float:
+    def score(self, text: Source, batch_size: int = 1, *, context: Any = None) -> float:
         """Return the mean log-likelihood of a text's symbols, in nats: the higher, the better.
 
         The text is read as one stream from a zero state, and every symbol but the first is predicted from all those
         before it. Symbols that are not in the vocabulary count as the one that stands for all of them. A larger
         `batch_size` cuts the text into so many streams, each from a zero state, which is faster and leaves the last few
-        symbols out.
+        symbols out. A model that was fitted with contexts takes a list of texts and their contexts; the line breaks at
+        their ends are predicted too.
         """
         self._check_fitted()
+        self._check_context(context)
         size = check_size(batch_size, "batch_size")
+        if context is not None:
+            return -self._loss_of_texts(self._texts(text, context, "text"), size)
         with Text(text, "text", self.level) as source:
             return -self._loss(source.encode(self.vocabulary_, size + 1), size)
 
-    def perplexity(self, text: Source, batch_size: int = 1) -> float:
+    def perplexity(self, text: Source, batch_size: int = 1, *, context: Any = None) -> float:
         """Return exp(-score): the number of equally likely symbols between which the model is left to guess."""
-        return perplexity_of(-self.score(text, batch_size))
+        return perplexity_of(-self.score(text, batch_size, context=context))
 
     def bits_per_character(self, text: Source, batch_size: int = 1) -> float:
         """Return -score / ln 2: the size to which a model of characters can compress a text."""
@@ -324,15 +344,19 @@ class LanguageModel(Model):
     def generate(
         self,
         length: int,
-        prompts: Sequence[str],
+        prompts: Sequence[str] | None = None,
         temperature: float = 1.0,
         top_k: int | None = None,
         random_state: int | None = None,
         *,
         top_p: float | None = None,
         stop: str | None = None,
+        context: Any = None,
     ) -> list[str]:
         """Return a text for each of some prompts, all written side by side; the parameters are those of `sample`.
+
+        A model that was fitted with contexts writes a text for each row of `context`, and stops at a line break unless
+        `stop` is another symbol; prompts, if any, are as many.
 
         Examples
         --------
@@ -345,9 +369,13 @@ class LanguageModel(Model):
         self._check_fitted()
         check_size(length, "length", least=0)
         check_drawing(temperature, top_k, top_p)
+        self._check_context(context)
+        stop = "\n" if stop is None and context is not None else stop
         last = None if stop is None else self._stop(stop)
         rng = self.random_state_ if random_state is None else generator(random_state)
-        stream, h = self._read_prompts(prompts)
+        rows = None if context is None else self._rows(context, None if prompts is None else len(prompts))
+        prompts = [""] * (1 if rows is None else len(rows)) if prompts is None else prompts
+        stream, h = self._read_prompts(prompts, rows)
         drawn: list[list[int]] = [[] for _ in prompts]
         writing = np.ones(len(drawn), bool)
         for _ in range(length if drawn else 0):
@@ -366,72 +394,43 @@ class LanguageModel(Model):
     def layers(self) -> dict[str, Layer]:
         """The layers, {name: layer}, from the input to the output."""
         self._check_fitted()
-        below: dict[str, Layer] = {} if self.embedding_ is None else {"embedding": self.embedding_}
-        return {**below, "recurrent": self.recurrent_, "output": self.output_}
+        layers = {
+            "context": self.context_, "embedding": self.embedding_,
+            "recurrent": self.recurrent_, "output": self.output_,
+        }  # fmt: skip
+        return {name: layer for name, layer in layers.items() if layer is not None}
 
     def _build(self, source: Text) -> None:
         """Make the vocabulary and new layers."""
-        E = self._check_params()
+        check_params(self)
         rng = generator(self.random_state)
         seeds = [int(seed) for seed in rng.integers(0, 2**64, 3, np.uint64)]
         vocabulary = Vocabulary.of(source.pieces(), self.level, self.max_vocab)
         if not vocabulary:
             raise ValueError(f"text must have at least 2 {symbols(self.level)}, got 0")
-        V, H = vocabulary.size, self.hidden_size
-        common: dict[str, Any] = {"dtype": self.dtype, "init": self.init}
-        stack = {"num_layers": self.num_layers, "dropout": self.dropout, **common}
-        recurrent = CELLS[self.cell](V if E is None else E, H, **stack, seed=seeds[0])
-        if self.forget_bias is not None:
-            for layer in range(self.num_layers):
-                bias = recurrent.state_dict()[f"bias_ih_l{layer}"]
-                bias[LSTM_FORGET * H : (LSTM_FORGET + 1) * H] = self.forget_bias
-                recurrent.set_parameters(**{f"bias_ih_l{layer}": bias})
-        if self.tied and self.init == "default":
-            common["init"] = 0.1  # N(0, 1) rows would make the first logits as large as sqrt(H)
-        embedding = None if E is None else Embedding(V, E, **common, seed=seeds[1])
-        common["init"] = self.init
-        output = Dense(H, V, **common, seed=seeds[2], tied=embedding if self.tied else None)
-        self.embedding_, self.recurrent_, self.output_ = embedding, recurrent, output
+        self.embedding_, self.recurrent_, self.output_ = new_layers(self, vocabulary.size, seeds)
         self.vocabulary_, self.random_state_ = vocabulary, rng
+        self.context_ = self._contexts = None
         self.history_ = {"loss": [], "validation_loss": []}
         self.__dict__.pop("_optimizer", None)
 
-    def _check_params(self) -> int | None:
-        """Check what the layers do not check; return the size of the embedding."""
-        check_choice(self.cell, "cell", CELLS)
-        H, E = self.hidden_size, self.embedding_size
-        if self.tied and E is None:
-            E = H
-        if self.tied and E != H:
-            raise ValueError(f"tied=True needs embedding_size to equal hidden_size, got {E} and {H}")
-        if self.dropout and self.num_layers == 1:
-            raise ValueError(f"dropout acts between layers and needs num_layers of at least 2, got {self.num_layers}")
-        for name in ("input_dropout", "output_dropout", "embedding_dropout"):
-            check_number(getattr(self, name), name)
-            if getattr(self, name) >= 1:
-                raise ValueError(f"{name} must be a number from 0 to below 1, got {getattr(self, name)}")
-            if name != "output_dropout" and getattr(self, name) and E is None:
-                raise ValueError(f"{name} needs embedding_size, got None")
-        for name in ("activation_penalty", "temporal_penalty"):
-            check_number(getattr(self, name), name)
-        for name in ("embedding_size", "max_vocab"):
-            if getattr(self, name) is not None:
-                check_size(getattr(self, name), name)
-        if self.forget_bias is not None and self.cell != "lstm":
-            raise ValueError(f'forget_bias needs cell="lstm", got {self.cell!r}')
-        check_dtype(self.dtype)
-        return E
-
     def _get_fitted(self) -> dict[str, Any]:
+        contexts = self._contexts
         return {
             "vocabulary": list(self.vocabulary_),
             "history": self.history_,
             "random_state": self.random_state_.bit_generator.state,
+            "contexts": contexts and {"width": contexts.width, "classes": contexts.classes, "order": self._order},
         }
 
     def _set_fitted(self, layers: Mapping[str, Any], fitted: Mapping[str, Any]) -> None:
         self.embedding_, self.recurrent_, self.output_ = layers.get("embedding"), layers["recurrent"], layers["output"]
         self.vocabulary_, self.history_ = Vocabulary(fitted["vocabulary"], self.level), fitted["history"]
+        contexts = fitted.get("contexts")
+        self.context_, self._contexts = layers.get("context"), None
+        if contexts is not None:
+            self._contexts = Contexts(contexts["width"], contexts["classes"])
+            self._order = contexts["order"]
         self.random_state_ = np.random.default_rng()
         self.random_state_.bit_generator.state = fitted["random_state"]
 
@@ -464,9 +463,72 @@ class LanguageModel(Model):
             state: Any = parts[0] if parts and len(parts) == 1 else parts
             window = np.s_[:, start : start + T]
             summed = windows.reduction == "time_sum"
-            loss, state, grads = network.gradients(inputs[window], targets[window], state, summed)
+            loss, state, _, grads = network.gradients(inputs[window], targets[window], state, summed)
             carried = dict(zip(names, state if isinstance(state, tuple) else (state,), strict=True))
             yield Update(loss, inputs[window].size, grads, carried)
+
+    def _fit_texts(self, texts: Any, validation: Any, context: Any, windows: Windows, options: Options) -> None:
+        """Build a model of texts that are written from contexts, and train it."""
+        texts, contexts = check_texts(texts, "text"), Contexts.of(context)
+        with Text((f"\n{text}\n" for text in texts), "text", self.level) as source:
+            self._build(source)
+        seed, self._order = (int(one) for one in self.random_state_.integers(0, 2**63, 2))
+        size = len(self.recurrent_._state_names) * self.num_layers * self.hidden_size
+        self.context_ = Dense(contexts.width, size, dtype=self.dtype, init=self.init, seed=seed)
+        self._contexts = contexts
+        data = self._texts(texts, context, "text")
+        if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
+            raise TypeError(f"validation must be a pair, texts and contexts, got {type(validation).__name__}")
+        others = None if validation is None else self._texts(validation[0], validation[1], "validation")
+        parts = [data] if others is None else [data, others]
+        task = Task(
+            lambda number, done, carried: self._updates_of_texts(data, windows, number, done),
+            data.targets, self.level, figures_of(self.level),
+            None if others is None else lambda: self._loss_of_texts(others, windows.batch_size),
+            lambda: fingerprint(*(array for part in parts for array in (*part.ids, part.rows))),
+            windows.settings(),
+        )  # fmt: skip
+        train(self, task, options)
+
+    def _updates_of_texts(self, data: Texts, windows: Windows, number: int, done: int) -> Iterator[Update]:
+        """Give the loss and the gradients of one batch of texts after the other."""
+        network, rng = self._network(), np.random.default_rng([self._order, number])
+        for inputs, targets, lengths, rows in islice(data.batches(windows.batch_size, rng), done, None):
+            start = self._initial_state(rows)
+            summed = windows.reduction == "time_sum"
+            loss, _, dstate, grads = network.gradients(inputs, targets, start.state, summed, lengths)
+            yield Update(loss, int(lengths.sum()), {**grads, "context": start.backward(dstate)})
+
+    def _loss_of_texts(self, data: Texts, batch_size: int) -> float:
+        """Return the mean loss over texts, in nats per symbol."""
+        total = 0.0
+        for inputs, targets, lengths, rows in data.batches(batch_size, None):
+            h, _ = self._read(inputs, self._initial_state(rows).state, lengths)
+            total += self.output_.cross_entropy_loss(h, targets, reduction="sum")
+        return total / data.targets
+
+    def _texts(self, texts: Any, context: Any, name: str) -> Texts:
+        """Return texts and their contexts as numbers."""
+        texts = check_texts(texts, name)
+        return Texts.of(texts, self._rows(context, len(texts)), self.vocabulary_)
+
+    def _rows(self, context: Any, count: int | None) -> Array:
+        """Return contexts as vectors."""
+        assert self._contexts is not None
+        return self._contexts.rows(context, count, self.recurrent_.dtype)
+
+    def _initial_state(self, rows: Array) -> Start:
+        """Return the state from which texts are written."""
+        assert self.context_ is not None
+        return Start(self.context_, self.recurrent_, rows)
+
+    def _check_context(self, context: Any) -> None:
+        """Refuse a context where the model knows none, and none where it needs one."""
+        known = self.__dict__.get("context_") is not None
+        if known and context is None:
+            raise ValueError("context must be given, since the model was fitted with contexts")
+        if context is not None and not known:
+            raise ValueError("context must be None, since the model was fitted without contexts")
 
     def _network(self) -> Network:
         """Return the layers with what holds in training."""
@@ -479,17 +541,18 @@ class LanguageModel(Model):
         """Return the last layer's h (N, T, H) over ids (N, T), and the final state."""
         return self.recurrent_(ids if self.embedding_ is None else self.embedding_(ids), state, lengths)
 
-    def _read_prompts(self, prompts: Any) -> tuple[Any, Array]:
+    def _read_prompts(self, prompts: Any, contexts: Array | None) -> tuple[Any, Array]:
         """Return a stream that has read the prompts, and its outputs (N, H)."""
         if isinstance(prompts, str) or not isinstance(prompts, Sequence):
             raise TypeError(f"prompts must be a list of strings, got {type(prompts).__name__}")
         rows = [self.vocabulary_.encode(check_text(prompt, "prompt", least=0)) for prompt in prompts]
-        rows = [ids if len(ids) else self.vocabulary_.encode(self._start()) for ids in rows]
+        start = self.vocabulary_.encode(self._start())
+        rows = [ids if len(ids) and contexts is None else np.concatenate([start, ids]) for ids in rows]
         lengths = np.array([len(ids) for ids in rows], np.int64)
         padded = np.zeros((len(rows), max(lengths, default=1)), np.int32)
         for ids, row in zip(rows, padded, strict=True):
             row[: len(ids)] = ids
-        outputs, state = self._read(padded, None, lengths)
+        outputs, state = self._read(padded, None if contexts is None else self._initial_state(contexts).state, lengths)
         stream = self.recurrent_.stream(max(1, len(rows)))
         if rows:
             stream.state = state
@@ -519,28 +582,6 @@ class LanguageModel(Model):
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_optimizer"}
-
-
-class Windows:
-    """How a text is cut for training and validation, checked."""
-
-    def __init__(self, batch_size: Any, sequence_length: Any, reduction: Any, validation_batch_size: Any) -> None:
-        self.batch_size = check_size(batch_size, "batch_size")
-        self.sequence_length = check_size(sequence_length, "sequence_length")
-        check_choice(reduction, "reduction", ("mean", "time_sum"))
-        self.reduction = str(reduction)
-        self.validation_batch_size = check_size(validation_batch_size, "validation_batch_size")
-
-    def settings(self) -> dict[str, Any]:
-        """Return all of it by the names that `fit` has."""
-        return dict(vars(self))
-
-
-def streams(ids: Array, N: int) -> tuple[Array, Array]:
-    """Return ids cut into N rows of equal length, and the ids that follow each of them."""
-    length = (len(ids) - 1) // N
-    inputs, targets = (part[: N * length].reshape(N, length) for part in (ids[:-1], ids[1:]))
-    return inputs, targets
 
 
 def perplexity_of(loss: float) -> float:
