@@ -286,6 +286,16 @@ def test_tagger_score_counts_steps():
     assert [part.shape for part in odds] == [(T, 3) for T in LENGTHS]
 
 
+def test_tagger_loss_is_of_real_steps():
+    model, X, y = fitted("tagger", dtype="float64")
+    odds, classes = np.concatenate(model.predict_proba(X)), model.classes_.tolist()
+    places = [classes.index(tag) for tags in y for tag in tags]
+    examples = model._examples(model._given(X, None), y)
+    expected = -np.log(odds[np.arange(len(places)), places]).mean()
+    assert_close(model._loss(examples), expected, 1e-12)
+    assert_close(model._gradients(examples, np.arange(6)).loss, expected, 1e-12)
+
+
 def test_tagger_of_empty_sequences():
     model, X, y = fitted("tagger")
     assert [len(part) for part in model.predict([X[0], np.array([], int), X[1]])] == [5, 0, 1]

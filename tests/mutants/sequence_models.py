@@ -47,11 +47,11 @@ SEQUENCE_MODELS = [
     Mutant(
         "loss-of-padded-tags", MODELS + "tagger.py",
         "targets, IGNORED)", "targets, 0)",
-        TEST + "test_the_loss_without_dropout_is_that_of_evaluation[tagger]",
+        TEST + "test_tagger_loss_is_of_real_steps",
     ),
     Mutant(
-        "classes-in-order-of-appearance", MODELS + "_labels.py",
-        "return np.unique(labels)", "return np.array(list(dict.fromkeys(labels.tolist())))",
+        "numbers-for-labels", MODELS + "classifier.py",
+        "return self.classes_[places]", "return places",
         TEST + "test_labels_of_any_kind[labels0]",
     ),
     Mutant(
