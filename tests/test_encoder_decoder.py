@@ -121,6 +121,31 @@ def test_a_wide_beam_finds_the_best_of_all_strings(power):
         assert scores[answer] >= max(scores.values()) - 1e-5, (x, answer, max(scores, key=scores.get))
 
 
+def search(model, source: str, B: int, power: float, longest: int) -> str:
+    """Beam search over strings, each scored anew from its beginning."""
+    kept = [("", False)]
+
+    def score(written: str, ended: bool) -> float:
+        return odds_of(model, source, written, stopped=ended) / (len(written) + ended) ** power
+
+    for step in range(longest + 1):
+        following = [pair for pair in kept if pair[1]]
+        for written, ended in kept:
+            if not ended:
+                letters = model.target_vocabulary_ if step < longest else []
+                following += [(written + letter, False) for letter in letters] + [(written, True)]
+        kept = sorted(following, key=lambda pair: -score(*pair))[:B]
+    return kept[0][0]
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0])
+@pytest.mark.parametrize("width", [2, 3])
+def test_a_narrow_beam(width, power):
+    model = fitted("lstm", dtype="float64", fit={**QUICK, "epochs": 25, "learning_rate": 0.03})
+    answers = model.predict(X, beam_width=width, length_normalization=power, max_length=5)
+    assert answers == [search(model, x, width, power, 5) for x in X]
+
+
 def test_beams_of_a_table():
     """A first symbol that looks good leads nowhere: a beam of two finds what the greedy search misses."""
     # Ids: 0, 1, and 2 for the stop symbol. After 0 all is alike; after 1 comes the stop symbol.

@@ -370,6 +370,32 @@ def test_forecast_feeds_predictions_back(width, pooling):
     assert model.forecast(series, 0).shape[1] == 0
 
 
+@pytest.mark.parametrize("kind", ["ids", "symbols", "embedded tags", "features", "plain numbers", "steps"])
+def test_live_input(kind):
+    """Each step gives what the whole so far would; rows can begin anew."""
+    cls, X, y, options = {
+        "ids": (SequenceClassifier, IDS, LABELS, {"num_layers": 2}),
+        "symbols": (SequenceClassifier, ["".join("abcd"[k] for k in row) for row in IDS], LABELS, {}),
+        "embedded tags": (SequenceTagger, IDS, TAGS, {"bidirectional": False, "embedding_size": 3}),
+        "features": (SequenceRegressor, FEATURES, NUMBERS, {}),
+        "plain numbers": (SequenceRegressor, [x[:, 0] for x in FEATURES], NUMBERS[:, 0], {}),
+        "steps": (SequenceRegressor, FEATURES, STEPS, {"pooling": None}),
+    }[kind]
+    model = cls(hidden_size=5, random_state=0, **options).fit(X, y, **QUICK)
+    method = model.predict if cls is SequenceRegressor else model.predict_proba
+    live, pair = model.stream(2), [X[2], X[4]]
+    ends_only = kind not in ("embedded tags", "steps")
+    for t in range(6):
+        if t == 3:
+            live.reset([True, False])
+        outputs = live.step([row[t] for row in pair])
+        for row, start, output in zip(pair, (3 if t >= 3 else 0, 0), outputs, strict=True):
+            whole = method([row[start : t + 1]])[0]
+            assert_close(output, whole if ends_only else whole[-1], 1e-6, f"{t}")
+    with pytest.raises(ValueError, match="x must have 2 rows, got 1"):
+        live.step([X[2][0]])
+
+
 def test_pieces_of_long_sequences():
     """`sequence_length` cuts: the same as giving the pieces."""
     x, y = normal("x", 10, 2), normal("y", 10)
@@ -442,6 +468,7 @@ ERRORS = [
     ("regressor", lambda m: m.set_params(loss="l2").fit(FEATURES, NUMBERS), ValueError, "loss must be one of"),
     ("regressor", lambda m: m.fit(FEATURES, NUMBERS).partial_fit(FEATURES, NUMBERS[:, 0]), ValueError, "2 numbers"),
     ("regressor", lambda m: m.fit(FEATURES, NUMBERS[:, 0]).forecast(FEATURES, 2), ValueError, "1 numbers for 2 feat"),
+    ("regressor huber", lambda m: m.fit(FEATURES, NUMBERS[:, 0]).stream(), ValueError, "stream needs bidirectional"),
     ("regressor steps", lambda m: m.fit(FEATURES, STEPS[::-1]), ValueError, "as many steps as X in every"),
     ("regressor steps", lambda m: m.fit(FEATURES, STEPS).forecast(FEATURES, 2), ValueError, "bidirectional=False"),
 ]

@@ -12,6 +12,7 @@ from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
 from fastrnn.layers._module import Layer
 from fastrnn.models._batches import Sequences, batches_in_order
 from fastrnn.models._coder import Coder
+from fastrnn.models._live import LiveModel
 from fastrnn.models._pooling import POOLINGS
 from fastrnn.models._sequence import CELLS, Examples, SequenceModel
 from fastrnn.train._checks import check_choice
@@ -59,6 +60,23 @@ class StackModel(SequenceModel):
         """The symbols by their ids, the most frequent first; the id after the last is that of all others."""
         self._check_fitted()
         return self.coder_.vocabulary
+
+    def stream(self, batch_size: int = 1) -> LiveModel:
+        """Return the model as a `LiveModel`, which takes one step of `batch_size` rows at a time.
+
+        Raises
+        ------
+        ValueError
+            The model is bidirectional, or pools the states of all steps.
+        """
+        self._check_fitted()
+        if self.bidirectional or self.pooling not in (None, "last"):
+            raise ValueError('stream needs bidirectional=False and pooling=None or "last"')
+        return LiveModel(self, self._as_result, batch_size)
+
+    def _as_result(self, outputs: Array) -> Array:
+        """Return what the head's outputs (..., K) mean: odds or numbers."""
+        raise AssertionError("every model defines _as_result")
 
     def _build(self, X: Sequences, outputs: int, rng: np.random.Generator) -> None:
         """Make the layers for such inputs and so many outputs."""

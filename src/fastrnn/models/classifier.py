@@ -124,6 +124,9 @@ class SequenceClassifier(StackModel):
         if self.pooling is None:
             raise ValueError('pooling must be "last", "mean" or "max", got None')
 
+    def _as_result(self, outputs: Array) -> Array:
+        return softmax(outputs)
+
     def _learn(self, X: Sequences, y: Any, rng: np.random.Generator) -> None:
         self.classes_ = classes_of(labels_of(y, len(X)))
         self._build(X, len(self.classes_), rng)

@@ -123,8 +123,8 @@ class SequenceRegressor(StackModel):
         given = self._given(X, lengths)
         outputs = self._outputs(self.coder_.encode(given))
         if self.pooling is not None:
-            return self._given_form(self._unscaled(outputs))
-        return together([self._given_form(self._unscaled(row)) for row in outputs], given)
+            return self._as_result(outputs)
+        return together([self._as_result(row) for row in outputs], given)
 
     def score(self, X: Any, y: Any = None, lengths: Any = None) -> float:
         """Return R², the share of the variance of y that is predicted, over all steps; the mean over the K numbers."""
@@ -241,6 +241,9 @@ class SequenceRegressor(StackModel):
     def _unscaled(self, outputs: Array) -> Array:
         """Return outputs of the head in the scale of the targets."""
         return outputs if self.target_scale_ is None else self.target_scale_.unscaled(outputs)
+
+    def _as_result(self, outputs: Array) -> Array:
+        return self._given_form(self._unscaled(outputs))
 
     def _given_form(self, numbers: Array) -> Array:
         """Return (..., K), or (...,) where that is how the targets came."""

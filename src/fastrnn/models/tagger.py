@@ -101,6 +101,9 @@ class SequenceTagger(StackModel):
         given = self._given(X, lengths)
         return given, self._outputs(self.coder_.encode(given))
 
+    def _as_result(self, outputs: Array) -> Array:
+        return softmax(outputs)
+
     def _learn(self, X: Sequences, y: Any, rng: np.random.Generator) -> None:
         self.classes_ = classes_of(step_labels(y, X.lengths))
         self._build(X, len(self.classes_), rng)
