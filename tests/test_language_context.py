@@ -90,7 +90,8 @@ def test_score_is_the_mean_over_all_symbols():
 
 
 def test_saved_and_resumed(tmp_path):
-    model = fitted(fit={**QUICK, "epochs": 4})
+    fit = {**QUICK, "epochs": 4, "batch_size": 1, "schedule": "constant"}
+    model = fitted(fit=fit)
     fastrnn.save(model, tmp_path / "model")
     loaded = fastrnn.load(tmp_path / "model")
     assert loaded.generate(20, context=CLASSES) == model.generate(20, context=CLASSES)
@@ -99,7 +100,7 @@ def test_saved_and_resumed(tmp_path):
         if epoch.number == 3:
             raise OSError("lost")
 
-    options = {**QUICK, "epochs": 4, "checkpoint": tmp_path / "kept", "checkpoint_every": 3, "resume": True}
+    options = {**fit, "checkpoint": tmp_path / "kept", "checkpoint_every": 5, "resume": True}  # 10: in the third epoch
     with pytest.raises(OSError, match="lost"):
         fitted(fit={**options, "callbacks": [lost]})
     assert_same_bits(parameters(fitted(fit=options)), parameters(model))

@@ -273,18 +273,19 @@ CHECKPOINTED = {
     "gru": {"model": {"cell": "gru", "embedding_size": 4}, "fit": {"optimizer": "adamw", "schedule": "cosine"}},
     "tied": {"model": {"tied": True}, "fit": {"optimizer": "rmsprop", "optimizer_options": {"momentum": 0.5}}},
     "average": {"fit": {"averaging": 0.9, "schedule": Warmup(9, "linear")}},
-    "asgd": {"fit": {"averaging": "nt-asgd", "optimizer": "sgd", "learning_rate": 30.0, "epochs": 4}},
-    "patience": {"fit": {"patience": 1, "learning_rate": 0.5, "schedule": Plateau(0.9)}},
+    "asgd": {"fit": {"averaging": "nt-asgd", "learning_rate": 0.1}, "validation": OTHER[::-1]},  # from epoch 3 on
+    "patience": {"fit": {"patience": 2, "learning_rate": 0.1, "schedule": Plateau(0.9)}, "validation": OTHER[::-1]},
 }
 
 
 @pytest.mark.parametrize("kind", CHECKPOINTED)
 def test_an_interrupted_training_resumes_with_the_same_bits(kind, tmp_path, monkeypatch):
     """Lost after any update: in the middle of an epoch, at its end, before the first checkpoint."""
-    monkeypatch.setattr(averaging, "NON_MONOTONE", 1)
+    monkeypatch.setattr(averaging, "NON_MONOTONE", 0)
     params = {**SMALL, **CHECKPOINTED[kind].get("model", {})}
     fit = {**QUICK, **CHECKPOINTED[kind].get("fit", {})}
-    whole = LanguageModel(**params).fit(TEXT, OTHER, **fit)
+    held_out = CHECKPOINTED[kind].get("validation", OTHER)
+    whole = LanguageModel(**params).fit(TEXT, held_out, **fit)
     method, made = optim.Optimizer.step, []
 
     def counted(self, grads):
@@ -299,14 +300,14 @@ def test_an_interrupted_training_resumes_with_the_same_bits(kind, tmp_path, monk
     for limit in (2, 7, 1, 8, 12):  # noqa: B007 - read by `counted`
         made.clear()
         with pytest.raises(Stop):
-            LanguageModel(**params).fit(TEXT, OTHER, **options)
+            LanguageModel(**params).fit(TEXT, held_out, **options)
     limit = math.inf
-    resumed = LanguageModel(**params).fit(TEXT, OTHER, **options)
+    resumed = LanguageModel(**params).fit(TEXT, held_out, **options)
     assert_same_bits(fingers(resumed), fingers(whole))
     assert resumed.history_ == whole.history_
     assert resumed.sample(30) == whole.sample(30)
     made.clear()
-    again = LanguageModel(**params).fit(TEXT, OTHER, **options)  # what is finished is not trained further
+    again = LanguageModel(**params).fit(TEXT, held_out, **options)  # what is finished is not trained further
     assert made == []
     assert_same_bits(fingers(again), fingers(whole))
 

@@ -79,7 +79,7 @@ TRAINING = [
     Mutant(
         "checkpoint-without-average", TRAIN + "checkpoints.py",
         'run.average.count, run.average.weights = training["averaged"], ',
-        "run.average.count, run.average.weights = 1, ",
+        'run.average.count, run.average.weights = training["averaged"] and 1, ',
         RESUMED + "[asgd]",
     ),
     Mutant(
