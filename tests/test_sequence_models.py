@@ -269,6 +269,10 @@ def test_symbols():
     words = SequenceClassifier(hidden_size=5, random_state=0).fit([list(name) for name in names], LABELS, **QUICK)
     assert_same_bits(words.predict_proba(names), model.predict_proba(names))
     assert_same_bits(model.predict_proba(["?"]), model.predict_proba(["é"]))
+    assert_same_bits(model.predict_proba(np.array(names)), model.predict_proba(names))
+    rows = np.empty(6, object)
+    rows[:] = [list(name) for name in names]
+    assert_same_bits(model.predict_proba(rows), model.predict_proba(names))
     few = SequenceClassifier(hidden_size=5, max_vocab=2, random_state=0).fit(names, LABELS, **QUICK)
     assert few.vocabulary_ == model.vocabulary_[:2] and few.recurrent_.input_size == 3
 

@@ -37,7 +37,7 @@ def batches(kind: str, cls, params: dict):
     """
     rng = np.random.default_rng(len(kind))
     for number in range(5):
-        lengths = rng.integers(1, 8, 5)
+        lengths = rng.integers(1, 6, 5)
         if cls is SequenceRegressor:
             X = [rng.normal(size=(T, 2)) for T in lengths]
             steps = [x.cumsum(axis=0)[:, :1] / 2 for x in X]
@@ -164,7 +164,7 @@ def test_training_equals_torch(kind, rule, dtype):
         optimizer.step()
         expected.append(loss.item())
     assert_close(model.history_["loss"], expected, TOLERANCE[dtype], "losses")
-    assert expected[-1] < expected[4]  # of the same batch
+    assert np.mean(expected[-5:]) < np.mean(expected[:5])  # all batches once
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "time_sum"])

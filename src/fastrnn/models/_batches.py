@@ -84,13 +84,11 @@ def sequences(X: Any, lengths: Any = None, name: str = "X", numbers: bool = Fals
     numbers : bool
         Whether integers are numbers and no ids.
     """
-    if isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.dtype == object):
+    array = X if isinstance(X, (list, tuple)) else array_of(X, name)
+    if not isinstance(array, np.ndarray) or (array.dtype.kind in "OU" and array.ndim == 1):
         if lengths is not None:
             raise ValueError(f"lengths go with a padded array, and {name} is a list of sequences, which has its own")
-        return ragged(X, name, numbers)
-    array = array_of(X, name)
-    if array.dtype.kind in "US" and array.ndim == 1:
-        return ragged(array.tolist(), name, numbers)
+        return ragged(list(array), name, numbers)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold ids, real numbers or strings, got dtype {array.dtype}")
     ids = array.dtype.kind in "iu" and not numbers

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import optim
-from fastrnn.layers import GRU, LSTM, RNN
 from fastrnn.layers._module import check_dtype, check_size
 from fastrnn.models._batches import Sequences, batches_by_length, batches_in_order, real_share, sequences
+from fastrnn.models._language_layers import CELLS
 from fastrnn.models._model import Model, generator
 from fastrnn.train._checks import check_choice, check_number
 from fastrnn.train.checkpoints import fingerprint
@@ -20,8 +20,6 @@ from fastrnn.train.loop import Task, Update, train
 from fastrnn.train.options import OPTIMIZERS, Options, options_of
 
 Array = NDArray[Any]
-
-CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
 from fastrnn.layers._module import Layer
 from fastrnn.models._batches import Sequences, batches_in_order
 from fastrnn.models._coder import Coder
+from fastrnn.models._language_layers import CELLS
 from fastrnn.models._live import LiveModel
 from fastrnn.models._pooling import POOLINGS
-from fastrnn.models._sequence import CELLS, Examples, SequenceModel
+from fastrnn.models._sequence import Examples, SequenceModel
 from fastrnn.train._checks import check_choice
 from fastrnn.train.loop import Gradients, Update
 

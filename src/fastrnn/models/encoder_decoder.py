@@ -14,8 +14,9 @@ from fastrnn.layers._targets import IGNORED
 from fastrnn.models._batches import Sequences, batches_in_order, sequences
 from fastrnn.models._beam import beam_search
 from fastrnn.models._coder import Coder
+from fastrnn.models._language_layers import CELLS
 from fastrnn.models._pooling import last
-from fastrnn.models._sequence import CELLS, Examples, SequenceModel
+from fastrnn.models._sequence import Examples, SequenceModel
 from fastrnn.train._checks import check_number
 from fastrnn.train.loop import Update
 
