@@ -251,7 +251,7 @@ def test_defaults_are_those_of_the_model():
             one.name: defaults.get(one.name, others.get(one.name)) for one in table
         }
         assert set(signature) - {one.name for one in table} <= {
-            "self", "text", "validation", "verbose", "training"
+            "self", "text", "validation", "context", "verbose", "training"
         }  # fmt: skip
     arguments = vars(cli.make_parser().parse_args(["sample", "x"]))
     shared = {k: p.default for k, p in inspect.signature(LanguageModel.sample).parameters.items() if k in arguments}
