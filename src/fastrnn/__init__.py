@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastrnn import course, diagnostics, interop, losses, models, optim, plot, reference
+    from fastrnn import course, diagnostics, interop, losses, models, optim, plot, reference, train
     from fastrnn._engine import cpu_info, release_memory
     from fastrnn._threads import get_num_threads, register_threadpoolctl, set_num_threads
     from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding, SparseRows, Stream, Tape
@@ -15,29 +15,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "GRU",
-    "LSTM",
-    "RNN",
-    "Dense",
-    "Embedding",
-    "SparseRows",
-    "Stream",
-    "Tape",
-    "course",
-    "cpu_info",
-    "diagnostics",
-    "get_num_threads",
-    "interop",
-    "load",
-    "losses",
-    "models",
-    "optim",
-    "plot",
-    "reference",
-    "register_threadpoolctl",
-    "release_memory",
-    "save",
-    "set_num_threads",
+    "Dense", "Embedding", "GRU", "LSTM", "RNN", "SparseRows", "Stream", "Tape", "course", "cpu_info", "diagnostics",
+    "get_num_threads", "interop", "load", "losses", "models", "optim", "plot", "reference", "register_threadpoolctl",
+    "release_memory", "save", "set_num_threads", "train",
 ]  # fmt: skip
 
 # Everything is loaded when it is first used: importing fastrnn costs little, and fastrnn.reference needs no engine.
@@ -47,7 +27,7 @@ _MODULES = {
     "cpu_info": "_engine", "release_memory": "_engine", "load": "serialization", "save": "serialization",
     "get_num_threads": "_threads", "register_threadpoolctl": "_threads", "set_num_threads": "_threads",
 }  # fmt: skip
-_SUBMODULES = ("course", "diagnostics", "interop", "losses", "models", "optim", "plot", "reference", "torch")
+_SUBMODULES = ("course", "diagnostics", "interop", "losses", "models", "optim", "plot", "reference", "torch", "train")
 
 
 def __getattr__(name: str) -> Any:

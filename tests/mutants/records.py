@@ -8,13 +8,7 @@ from main_job import MAIN_JOB
 from model_streams import MODEL_STREAMS
 from optimizers import OPTIMIZERS
 from recurrence import RECURRENCE
-from rows import ROWS
-from sessions import SESSIONS
-from threads import THREADS
-from timing import TIMING
-from torch_modules import TORCH_MODULES
-
 MUTANTS = [
     *RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *LEARNING, *TORCH_MODULES, *SESSIONS, *ROWS, *MODEL_STREAMS,
-    *TIMING,
+    *TIMING, *TRAINING, *SEQUENCE_MODELS,
 ]  # fmt: skip
