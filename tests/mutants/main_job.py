@@ -22,13 +22,13 @@ MAIN_JOB = [
         "test_language_model.py::test_training_is_truncated_bptt_with_carried_state[gru-short windows]",
     ),
     Mutant(
-        "targets-not-shifted", MODELS + "language.py",
+        "targets-not-shifted", MODELS + "_window.py",
         "for part in (ids[:-1], ids[1:])",
         "for part in (ids[:-1], ids[:-1])",
         "test_language_model.py::test_training_is_truncated_bptt_with_carried_state[rnn-full]",
     ),
     Mutant(
-        "streams-interleaved", MODELS + "language.py",
+        "streams-interleaved", MODELS + "_window.py",
         ".reshape(N, length) for part",
         ".reshape(length, N).T for part",
         "test_language_model.py::test_training_is_truncated_bptt_with_carried_state[lstm-full]",
