@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Dense", "Embedding", "GRU", "LSTM", "RNN", "SparseRows", "Stream", "Tape", "course", "cpu_info", "diagnostics",
+    "GRU", "LSTM", "RNN", "Dense", "Embedding", "SparseRows", "Stream", "Tape", "course", "cpu_info", "diagnostics",
     "get_num_threads", "interop", "load", "losses", "models", "optim", "plot", "reference", "register_threadpoolctl",
     "release_memory", "save", "set_num_threads", "train",
 ]  # fmt: skip

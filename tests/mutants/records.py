@@ -8,7 +8,15 @@ from main_job import MAIN_JOB
 from model_streams import MODEL_STREAMS
 from optimizers import OPTIMIZERS
 from recurrence import RECURRENCE
+from rows import ROWS
+from sequence_models import SEQUENCE_MODELS
+from sessions import SESSIONS
+from threads import THREADS
+from timing import TIMING
+from torch_modules import TORCH_MODULES
+from training import TRAINING
+
 MUTANTS = [
-    *RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *LEARNING, *TORCH_MODULES, *SESSIONS, *ROWS, *MODEL_STREAMS,
-    *TIMING, *TRAINING, *SEQUENCE_MODELS,
+    *RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *LEARNING, *MODEL_STREAMS, *ROWS, *SEQUENCE_MODELS,
+    *SESSIONS, *TIMING, *TORCH_MODULES, *TRAINING,
 ]  # fmt: skip

@@ -598,7 +598,6 @@ class LanguageModel(Model):
             total += self.output_.cross_entropy_loss(h, targets[window], reduction="sum")
         return total / inputs.size
 
-from fastrnn.models._stream import ModelStream
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_optimizer"}
 
