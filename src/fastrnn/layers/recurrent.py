@@ -53,7 +53,8 @@ class Recurrent(RecurrentBase):
             (N, T, I) floating, or (T, N, I) where not `batch_first`, or (T, I) unbatched; or integer ids (N, T), (T, N)
             or (T,), which mean one-hot rows of size I.
         state : array or pair, optional
-            h, or (h, c) of an LSTM, each (L·D, N, H), (L·D, H) unbatched; zeros by default.
+            h, or (h, c) of an LSTM, each (L·D, N, H), (L·D, H) unbatched; zeros by default. h has P = `proj_size`
+            columns instead of H where that is set, here and everywhere.
         lengths : array of int, optional
             (N,) real steps of each row, from 0 to T; the rest is padding: output 0, the state frozen.
         mask : array of bool, optional
@@ -106,14 +107,14 @@ class Recurrent(RecurrentBase):
         engine = _engine.load(self.dtype)
         hold = arguments.check_pad(pad)
         rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
-        (T, N), D, H = rows.shape[:2], self._directions, self.hidden_size
+        (T, N), D, P = rows.shape[:2], self._directions, self._output_size
         active = arguments.check_active(lengths, mask, T, N, batched, self.batch_first)
         if rows.ndim == 2:
             arguments.check_ids(rows, active, self.input_size)
         restarts = arguments.check_resets(resets, T, N, batched, self.batch_first)
-        states = (self.num_layers * D, N, H)
+        states = self._state_shapes(N)
         h0, c0 = arguments.check_state(state, self._state_names, states, batched, self.dtype, "state")
-        shape = ((N, T, D * H) if self.batch_first else (T, N, D * H)) if batched else (T, D * H)
+        shape = ((N, T, D * P) if self.batch_first else (T, N, D * P)) if batched else (T, D * P)
         if out is not None:
             inputs = (rows, *(state if isinstance(state, (tuple, list)) else [state]))
             arguments.check_out(out, shape, self.dtype, inputs)
@@ -158,8 +159,8 @@ class Recurrent(RecurrentBase):
             raise TypeError(f"tape must come from this layer's forward, got {type(tape).__name__}")
         tape.check(self)
         engine = _engine.load(self.dtype)
-        T, N, D, H = tape.T, tape.N, self._directions, self.hidden_size
-        states = (self.num_layers * D, N, H)
+        T, N, D = tape.T, tape.N, self._directions
+        states = self._state_shapes(N)
         given = arguments.check_gradient(dy, tape.y_shape, self.dtype)
         above = None if given is None else arguments.time_major(given, tape.batched, self.batch_first)
         dh, dc = arguments.check_state(dstate, self._state_names, states, tape.batched, self.dtype, "dstate")
@@ -167,8 +168,8 @@ class Recurrent(RecurrentBase):
         dx = None if ids else self._room_for_input(engine, tape)
         dh0, dc0 = self._new_states(states)
         grads = {name: self._room_for_gradient(engine, parameter, ids) for name, parameter in self._parameters.items()}
-        rooms = [self._named(grads, k) for k in range(states[0])]
-        watched = [np.zeros((T, N, H), self.dtype) for _ in range(states[0])] if tape.watching else None
+        rooms = [self._named(grads, k) for k in range(len(tape.kept))]
+        watched = [np.zeros((T, N, self._output_size), self.dtype) for _ in tape.kept] if tape.watching else None
         engine.stack_backward(
             self._weights(engine)[0], D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold, tape.dropout
         )
@@ -194,8 +195,9 @@ class Recurrent(RecurrentBase):
         """
         return Stream(self, batch_size)
 
-    def _new_states(self, shape: tuple[int, int, int]) -> tuple[Array, Array | None]:
-        return np.empty(shape, self.dtype), np.empty(shape, self.dtype) if len(self._state_names) == 2 else None
+    def _new_states(self, shapes: tuple[tuple[int, int, int], ...]) -> tuple[Array, Array | None]:
+        states = [np.empty(shape, self.dtype) for shape in shapes]
+        return states[0], states[1] if len(states) == 2 else None
 
     def _given_state(self, h: Array, c: Array | None, batched: bool) -> State:
         """Return a state in the caller's form."""
@@ -297,8 +299,9 @@ class LSTM(LSTMBase, Recurrent):
         Whether there are `bias_ih` and `bias_hh`.
     dropout : float
         Probability with which `forward` drops a value between two layers of the stack.
-    proj_size : {0}
-        Projection is not built yet.
+    proj_size : int
+        P: where it is not 0, h = R (o tanh(c)) with the parameter `weight_hr_l0` (P, H), and h, y and what the
+        recurrent weights read have P columns (Sak et al. 2014; torch's `proj_size`).
     dtype : {"float32", "float64"}
         Of parameters and results.
     seed : int, optional

@@ -43,9 +43,9 @@ class Tape(engine_tape.Tape):
     def gates(self) -> list[dict[str, Array]]:
         """Return every gate and state: LSTM i, f, g, o, c, h; GRU r, z, n, h; RNN h."""
         self._refuse_spent("gates")
-        H = self.layer.hidden_size
         names = self.layer._cell.shown
-        return [{name: self._given(kept.sequence(name, H)) for name in names} for kept in self.kept]
+        widths = {name: self.layer._output_size if name == "h" else self.layer.hidden_size for name in names}
+        return [{name: self._given(kept.sequence(name, widths[name])) for name in names} for kept in self.kept]
 
     def masked(self, array: Array, layer: int) -> Array:
         """Return an array [T, N, J] times the mask on the output of a layer."""
@@ -97,13 +97,14 @@ class Recurrent(RecurrentBase):
     ) -> tuple[Array, Any, Tape]:
         holds = arguments.check_pad(pad)
         rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
-        (T, N), H = rows.shape[:2], self.hidden_size
+        T, N = rows.shape[:2]
         active = arguments.check_active(lengths, mask, T, N, batched, self.batch_first)
         if rows.ndim == 2:
             arguments.check_ids(rows, active, self.input_size)
         starts = arguments.check_resets(resets, T, N, batched, self.batch_first)
         initial = self._state(state, N, batched, "state")
-        shape = (*arguments.as_given(np.empty((T, N)), batched, self.batch_first).shape, self._directions * H)
+        steps = arguments.as_given(np.empty((T, N)), batched, self.batch_first).shape
+        shape = (*steps, self._directions * self._output_size)
         given = state if isinstance(state, (tuple, list)) else (state,)
         arguments.check_out(out, shape, self.dtype, (rows, *given))
 
@@ -145,12 +146,12 @@ class Recurrent(RecurrentBase):
         initial = tuple(part.copy() for part in last)
         grads: dict[str, Array] = {}
         watched: dict[int, Array] = {}
-        H = self.hidden_size
+        P = self._output_size
         below: Array | None = None
         for layer in reversed(range(self.num_layers)):
             below = None
             for k, reverse in self._passes(layer):
-                kept, part = tape.kept[k], above[:, :, reverse * H : (reverse + 1) * H]
+                kept, part = tape.kept[k], above[:, :, reverse * P : (reverse + 1) * P]
                 if tape.hold and layer == self.num_layers - 1:
                     part = hold_backward(part, kept.active, kept.order)
                 dx, first, gradients, watched[k] = backward_direction(
@@ -181,16 +182,18 @@ class Recurrent(RecurrentBase):
         return [(layer * self._directions + d, d == 1) for d in range(self._directions)]
 
     def _weights(self, k: int) -> Weights:
-        W, U, b_ih, b_hh, p = self._named(self.parameters, k)
+        W, U, b_ih, b_hh, R, p = self._named(self.parameters, k)
         if not self.bias:
             b_ih = b_hh = np.zeros(len(W), self.dtype)
-        return Weights(W, U, b_ih, b_hh, p)
+        return Weights(W, U, b_ih, b_hh, R, p)
 
     def _state(self, state: Any, N: int, batched: bool, name: str) -> State:
-        """Return a copy of a state or of its gradient as a tuple of (L·D, N, H), zeros for None."""
-        shape = (self.num_layers * self._directions, N, self.hidden_size)
-        parts = arguments.check_state(state, self._cell.states, shape, batched, self.dtype, name)
-        return tuple(np.zeros(shape, self.dtype) if part is None else part for part in parts[: len(self._cell.states)])
+        """Return a copy of a state or of its gradient as a tuple of (L·D, N, ·), zeros for None."""
+        shapes = self._state_shapes(N)
+        parts = arguments.check_state(state, self._cell.states, shapes, batched, self.dtype, name)
+        return tuple(
+            np.zeros(shape, self.dtype) if part is None else part for part, shape in zip(parts, shapes, strict=False)
+        )
 
     def _shown(self, state: State, batched: bool) -> Any:
         """Return a state as the caller sees it: h, or the pair (h, c)."""
