@@ -68,6 +68,21 @@ TRAITS = [
         "test_traits.py::test_bits[lstm-projected-float32]",
     ),
     Mutant(
+        "gradient-of-weights-not-masked", LAYERS + "recurrent.py",
+        "room[1][...] = tape.masked_weight(room[1], k)", "pass",
+        "test_weight_dropout.py::test_replayed_by_its_masks[lstm-float32]",
+    ),
+    Mutant(
+        "weights-of-another-call-backward", LAYERS + "recurrent.py",
+        "weights = tape.weights or self._weights(engine)[0]", "weights = self._weights(engine)[0]",
+        "test_weight_dropout.py::test_replayed_by_its_masks[gru-float32]",
+    ),
+    Mutant(
+        "masks-of-weights-as-those-of-outputs", LAYERS + "_recurrent.py",
+        "WEIGHTS = 1 << 32", "WEIGHTS = 0",
+        "test_weight_dropout.py::test_weight_masks_are_not_those_of_outputs",
+    ),
+    Mutant(
         "reference-peephole-order", REFERENCE + "cells.py",
         "np.concatenate([da_i * c, da_f * c, da_o * c_new], axis=1)",
         "np.concatenate([da_i * c, da_o * c_new, da_f * c], axis=1)",

@@ -17,6 +17,8 @@ from fastrnn.layers._traits import Activation
 # The parameters of a layer and direction, in torch's order and in that of the engine's arguments.
 KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole")
 
+WEIGHTS = 1 << 32  # the masks of weights are numbered from here on, those of outputs from 0
+
 
 class RecurrentBase(Layer):
     """The constructor of `RNN`, `LSTM` and `GRU`."""
@@ -41,6 +43,7 @@ class RecurrentBase(Layer):
         batch_first: bool = True,
         bias: bool = True,
         dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         proj_size: int = 0,
         dtype: Any = "float32",
         seed: int | None = None,
@@ -55,7 +58,7 @@ class RecurrentBase(Layer):
         if self.proj_size >= self.hidden_size:
             raise ValueError(f"proj_size must be smaller than hidden_size, {hidden_size}, got {proj_size}")
         self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
-        self.dropout = dropout
+        self.dropout, self.weight_dropout = dropout, weight_dropout
         self.dtype = check_dtype(dtype)
         self.seed = check_seed(seed)
         self.init = init
@@ -82,9 +85,16 @@ class RecurrentBase(Layer):
 
     @dropout.setter
     def dropout(self, p: Any) -> None:
-        if isinstance(p, bool) or not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
-            raise ValueError(f"dropout must be a number from 0 to 1, got {p!r}")
-        self._dropout = float(p)
+        self._dropout = check_probability(p, "dropout")
+
+    @property
+    def weight_dropout(self) -> float:
+        """The probability with which `forward` drops a recurrent weight; it can be changed."""
+        return self._weight_dropout
+
+    @weight_dropout.setter
+    def weight_dropout(self, p: Any) -> None:
+        self._weight_dropout = check_probability(p, "weight_dropout")
 
     @property
     def _directions(self) -> int:
@@ -105,14 +115,28 @@ class RecurrentBase(Layer):
         """Return what belongs to the k-th layer and direction, in the order of `KINDS`; None for what it has not."""
         return [None if name is None else values[name] for name in self._groups[k]]
 
+    def _draw(self, p: float) -> tuple[int, int, float] | None:
+        """Return what determines the masks of this forward call, or None where p is 0."""
+        return (self._dropout_seed, self.forward_count, p) if p else None
+
     def _versions(self) -> tuple[int, ...]:
         return tuple([parameter.version for parameter in self._parameters.values()])
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
-        names = ("input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "dropout")
+        names = (
+            "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "dropout",
+            "weight_dropout",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names} | {
             "dtype": self.dtype.name,
             "seed": self.seed,
             "init": self.init,
         }
+
+
+def check_probability(p: Any, name: str) -> float:
+    """Return a number from 0 to 1."""
+    if isinstance(p, bool) or not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1, got {p!r}")
+    return float(p)

@@ -11,7 +11,7 @@ from fastrnn import _engine
 from fastrnn.layers import _arguments as arguments
 from fastrnn.layers._cells import GRUBase, LSTMBase, RNNBase
 from fastrnn.layers._parameter import Parameter
-from fastrnn.layers._recurrent import RecurrentBase
+from fastrnn.layers._recurrent import WEIGHTS, RecurrentBase
 from fastrnn.layers._traits import ACTIVATIONS, with_parameters
 from fastrnn.layers.stream import Stream
 from fastrnn.layers.tape import Tape
@@ -121,10 +121,15 @@ class Recurrent(RecurrentBase):
         y = out if out is not None and arguments.lies_by_rows(out) else engine.pooled(shape)
         h, c = self._new_states(states)
         weights, versions = self._weights(engine)
-        dropout = (self._dropout_seed, self.forward_count, self.dropout) if keep and self.dropout else None
+        dropout = self._draw(self.dropout) if keep else None
+        weight_dropout = self._draw(self.weight_dropout) if keep else None
+        if weight_dropout is not None:
+            weights = self._pack(engine, weight_dropout)
         y_rows = arguments.time_major(y, batched, self.batch_first)
         kept = engine.stack_forward(weights, D, rows, active, restarts, h0, c0, y_rows, h, c, keep, hold, dropout)
         tape = Tape(self, versions, shape, batched, hold, active, dropout, T, N, kept) if keep else None
+        if tape is not None and weight_dropout is not None:
+            tape.weight_dropout, tape.weights = weight_dropout, weights
         if out is not None and y is not out:
             out[...] = y
             y = out
@@ -170,10 +175,14 @@ class Recurrent(RecurrentBase):
         grads = {name: self._room_for_gradient(engine, parameter, ids) for name, parameter in self._parameters.items()}
         rooms = [self._named(grads, k) for k in range(len(tape.kept))]
         watched = [np.zeros((T, N, self._output_size), self.dtype) for _ in tape.kept] if tape.watching else None
+        weights = tape.weights or self._weights(engine)[0]
         engine.stack_backward(
-            self._weights(engine)[0], D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold, tape.dropout
+            weights, D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold, tape.dropout
         )
         tape.watched = watched or []
+        if tape.weight_dropout is not None:
+            for k, room in enumerate(rooms):
+                room[1][...] = tape.masked_weight(room[1], k)
         if not retain:
             tape.spend()
         for name, parameter in self._parameters.items():
@@ -227,15 +236,23 @@ class Recurrent(RecurrentBase):
             self._packed = (self._pack(engine), versions)
         return self._packed
 
-    def _pack(self, engine: Any) -> list[Any]:
+    def _pack(self, engine: Any, weight_dropout: tuple[int, int, float] | None = None) -> list[Any]:
         stored = {name: parameter.stored for name, parameter in self._parameters.items()}
         activations = [with_parameters(activation) for activation in self.activations]
         traits = ([(NUMBERS.index(kind), *numbers) for kind, *numbers in activations], self.clip, self.coupled)
         packs = []
         for k in range(self.num_layers * self._directions):
             arrays = self._named(stored, k)
+            if weight_dropout is not None:
+                arrays[1] = dropped_weights(engine, arrays[1], weight_dropout, k)
             packs.append(engine.Weights(self._number, traits, len(arrays[0]), self.hidden_size, *arrays))
         return packs
+
+
+def dropped_weights(engine: Any, array: Array, dropout: tuple[int, int, float], k: int) -> Array:
+    """Return a weight_hh as it is stored, or the gradient of the dropped one, times the mask of the k-th direction."""
+    product: Array = engine.dropped(array[None], dropout, WEIGHTS + k)[0]
+    return product
 
 
 class RNN(RNNBase, Recurrent):
@@ -251,7 +268,7 @@ class RNN(RNNBase, Recurrent):
         g, one of those that `LSTM` lists.
     clip : float, optional
         As of `LSTM`.
-    bidirectional, batch_first, bias, dropout, dtype, seed, init
+    bidirectional, batch_first, bias, dropout, weight_dropout, dtype, seed, init
         As of `LSTM`.
 
     Examples
@@ -302,6 +319,9 @@ class LSTM(LSTMBase, Recurrent):
     proj_size : int
         P: where it is not 0, h = R (o tanh(c)) with the parameter `weight_hr_l0` (P, H), and h, y and what the
         recurrent weights read have P columns (Sak et al. 2014; torch's `proj_size`).
+    weight_dropout : float
+        Probability with which `forward` drops a recurrent weight for the whole of the call, the others being scaled by
+        1 / (1 - p) (DropConnect, Wan et al. 2013; of recurrent weights, Merity et al. 2018).
     dtype : {"float32", "float64"}
         Of parameters and results.
     seed : int, optional
@@ -343,7 +363,7 @@ class GRU(GRUBase, Recurrent):
         Of the gates r and z, and of n; one of those that `LSTM` lists each.
     clip : float, optional
         As of `LSTM`.
-    bidirectional, batch_first, bias, dropout, dtype, seed, init
+    bidirectional, batch_first, bias, dropout, weight_dropout, dtype, seed, init
         As of `LSTM`.
 
     Examples
