@@ -73,6 +73,15 @@ def test_equals_streams_of_their_own(I, H, L, dtype, cell):
     twins.check_states()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_projected_sessions(dtype):
+    twins = Twins(fastrnn.LSTM(3, 17, 2, proj_size=5, peephole=True, dtype=dtype, seed=0, init=0.3))
+    twins.open(7)
+    for count in (7, 3, 5):
+        twins.step(count)
+    twins.check_states()
+
+
 @every_cell
 def test_blocks_shares_and_growth(cell, restore_threads):
     """More sessions than one block of rows holds, opened in three goes, on one thread and on several."""

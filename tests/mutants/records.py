@@ -15,8 +15,9 @@ from threads import THREADS
 from timing import TIMING
 from torch_modules import TORCH_MODULES
 from training import TRAINING
+from traits import TRAITS
 
 MUTANTS = [
     *RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *LEARNING, *MODEL_STREAMS, *ROWS, *SEQUENCE_MODELS,
-    *SESSIONS, *TIMING, *TORCH_MODULES, *TRAINING,
+    *SESSIONS, *TIMING, *TORCH_MODULES, *TRAINING, *TRAITS,
 ]  # fmt: skip

@@ -8,7 +8,7 @@ cdef enum:
 
 cdef struct Slots:
     # the states of all sessions, a record for each
-    real* states        # [capacity][L][h, the other h, c of LSTMs][H]
+    real* states        # [capacity][L][h [P], the other h [P], c [H] of LSTMs]
     uint8_t* now        # [capacity]: which of the two is h, in all layers; or FRESH
     Py_ssize_t capacity
     Py_ssize_t record   # numbers from slot to slot: an odd count of cache lines
@@ -22,7 +22,7 @@ cdef inline real* state_at(const Slots* s, Py_ssize_t slot, int layer) noexcept 
 cdef class Pool:
     """A stack of layers that steps some of many sessions; the Python face is `fastrnn.layers.pool.StreamPool`."""
     cdef public bint stale      # the parameters have changed: `renew` before the next step
-    cdef Py_ssize_t I, H
+    cdef Py_ssize_t I, H, P
     cdef int L, lanes           # as many threads can step blocks side by side
     cdef bint has_c
     cdef list weights
@@ -35,9 +35,9 @@ cdef class Pool:
     def __init__(self, list weights):
         """weights: `Weights` of layer 0, layer 1, ...; there are no slots yet."""
         cdef const Pack* w = &(<Weights>weights[0]).pack
-        self.I, self.H, self.L, self.has_c = w.I, w.H, <int>len(weights), CELLS[w.cell].has_c
+        self.I, self.H, self.P, self.L, self.has_c = w.I, w.H, w.P, <int>len(weights), CELLS[w.cell].has_c
         self.plan = Plan(1, POOL_ROWS, None, None)
-        self.slots.part = (3 if self.has_c else 2) * self.H
+        self.slots.part = 2 * self.P + (self.H if self.has_c else 0)
         self.slots.record = spread(self.L * self.slots.part)
         self.renew(weights)
 
@@ -91,11 +91,11 @@ cdef class Pool:
         for k in range(lanes * self.L):
             place_forward(&runs[k], space)
             if k % self.L < self.L - 1:  # the last layer's output is given
-                runs[k].y.data = <real*>carve(space, POOL_ROWS * self.H * sizeof(real))
-                runs[k].y.n_step = self.H
+                runs[k].y.data = <real*>carve(space, POOL_ROWS * self.P * sizeof(real))
+                runs[k].y.n_step = self.P
 
     def step(self, cnp.ndarray slots, cnp.ndarray x, cnp.ndarray y):
-        """y OUT [M, H] = the last layer's output of the sessions in these slots, whose states move on.
+        """y OUT [M, P] = the last layer's output of the sessions in these slots, whose states move on.
 
         slots IN int64 [M], no slot twice; x IN real [M, I] or int64 [M]; all contiguous.
         """
@@ -134,44 +134,44 @@ cdef class Pool:
             self.slots.now[slot[m]] = FRESH
 
     def read(self, cnp.ndarray slots, cnp.ndarray h, c):
-        """h OUT [L, M, H]; c OUT of LSTMs, else None: the states in some slots, int64 [M]."""
+        """h OUT [L, M, P]; c OUT [L, M, H] of LSTMs, else None: the states in some slots, int64 [M]."""
         cdef const int64_t* slot = <const int64_t*>cnp.PyArray_DATA(slots)
         cdef real* to_h = data_of(checked(h, "h"))
         cdef real* to_c = optional(c, "c")
         cdef const real* state
-        cdef Py_ssize_t m, at, M = slots.shape[0], size = self.H * sizeof(real)
+        cdef Py_ssize_t m, at, M = slots.shape[0], h_size = self.P * sizeof(real), c_size = self.H * sizeof(real)
         cdef int l, now
         for l in range(self.L):
             for m in range(M):
-                at = (l * M + m) * self.H
+                at = l * M + m
                 now = self.slots.now[slot[m]]
                 state = state_at(&self.slots, slot[m], l)
                 if now == FRESH:
-                    memset(to_h + at, 0, size)
+                    memset(to_h + at * self.P, 0, h_size)
                 else:
-                    memcpy(to_h + at, state + now * self.H, size)
+                    memcpy(to_h + at * self.P, state + now * self.P, h_size)
                 if to_c != NULL:
                     if now == FRESH:
-                        memset(to_c + at, 0, size)
+                        memset(to_c + at * self.H, 0, c_size)
                     else:
-                        memcpy(to_c + at, state + 2 * self.H, size)
+                        memcpy(to_c + at * self.H, state + 2 * self.P, c_size)
 
     def write(self, cnp.ndarray slots, cnp.ndarray h, c):
-        """h IN [L, M, H]; c IN of LSTMs, else None: new states for some slots, int64 [M]."""
+        """h IN [L, M, P]; c IN [L, M, H] of LSTMs, else None: new states for some slots, int64 [M]."""
         cdef const int64_t* slot = <const int64_t*>cnp.PyArray_DATA(slots)
         cdef const real* from_h = data_of(checked(h, "h"))
         cdef const real* from_c = optional(c, "c")
         cdef real* state
-        cdef Py_ssize_t m, at, M = slots.shape[0], size = self.H * sizeof(real)
+        cdef Py_ssize_t m, at, M = slots.shape[0]
         cdef int l
         for m in range(M):
             self.slots.now[slot[m]] = 0
             for l in range(self.L):
-                at = (l * M + m) * self.H
+                at = l * M + m
                 state = state_at(&self.slots, slot[m], l)
-                memcpy(state, from_h + at, size)
+                memcpy(state, from_h + at * self.P, self.P * sizeof(real))
                 if from_c != NULL:
-                    memcpy(state + 2 * self.H, from_c + at, size)
+                    memcpy(state + 2 * self.P, from_c + at * self.H, self.H * sizeof(real))
 
 
 cdef struct PoolStep:
@@ -183,7 +183,7 @@ cdef struct PoolStep:
     const int64_t* slot     # IN  [M]
     const int64_t* ids      # IN  [M], or NULL
     real* x                 # IN  [M, I], or NULL
-    real* y                 # OUT [M, H]
+    real* y                 # OUT [M, P]
 
 
 cdef void pool_share(void* argument, int share, int rank) noexcept nogil:
@@ -202,7 +202,7 @@ cdef void pool_share(void* argument, int share, int rank) noexcept nogil:
             runs.ids = s.ids + m
         else:
             runs.x.data, runs.x.n_step = s.x + m * runs.w.I, runs.w.I
-        runs[s.L - 1].y.data, runs[s.L - 1].y.n_step = s.y + m * runs.w.H, runs.w.H
+        runs[s.L - 1].y.data, runs[s.L - 1].y.n_step = s.y + m * runs.w.P, runs.w.P
         for l in range(s.L):
             f = runs + l
             f.n1 = count
@@ -220,7 +220,7 @@ cdef void pool_share(void* argument, int share, int rank) noexcept nogil:
 cdef bint point_states(Forward* f, const Slots* slots, const int64_t* slot, int layer) noexcept nogil:
     """Point the step at the states of its rows' sessions; return whether any of them is not zero."""
     cdef Step* s = &f.step
-    cdef Py_ssize_t k, H = f.w.H
+    cdef Py_ssize_t k, P = f.w.P
     cdef int now
     cdef bint started = False
     cdef real* state
@@ -229,11 +229,13 @@ cdef bint point_states(Forward* f, const Slots* slots, const int64_t* slot, int 
         prefetch_row(state, slots.part)
         s.h_prev[k] = s.c_prev[k] = f.zeros
         if now != FRESH:
-            s.h_prev[k], s.c_prev[k] = state + now * H, state + 2 * H
+            s.h_prev[k], s.c_prev[k] = state + now * P, state + 2 * P
             started = True
-        s.h[k] = state + H if now == 0 else state
-        s.c[k] = state + 2 * H
+        s.h[k] = state + P if now == 0 else state
+        s.c[k] = state + 2 * P
         s.y[k] = row_at(&f.y, 0, k)
+        if f.w.projected:
+            aim_projection(f, k)
     return started
 
 

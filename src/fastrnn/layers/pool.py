@@ -129,7 +129,7 @@ class StreamPool:
             x, _ = arguments.check_step(x, (lead,), self._layer.input_size, self._dtype)
         elif single:
             x = x[None]
-        shape = (*lead, self._layer.hidden_size)
+        shape = (*lead, self._layer._output_size)
         if out is None:
             y = np.empty(shape, self._dtype)
         else:
@@ -159,8 +159,8 @@ class StreamPool:
             self._write(slots, h, c)
 
     def _check_state(self, state: Any, M: int, single: bool) -> tuple[Array | None, Array | None]:
-        shape = (self._layer.num_layers, M, self._layer.hidden_size)
-        return arguments.check_state(state, self._layer._state_names, shape, not single, self._dtype, "state")
+        shapes = self._layer._state_shapes(M)
+        return arguments.check_state(state, self._layer._state_names, shapes, not single, self._dtype, "state")
 
     def _find(self, ids: Any) -> tuple[Array, bool]:
         """Return where some sessions stand, (M,), until the next call; and whether it is one id alone."""
@@ -224,7 +224,7 @@ class StreamPool:
         return self._layer._given_state(h, c, batched)
 
     def _read(self, slots: Array) -> tuple[Array, Array | None]:
-        h, c = self._layer._new_states((self._layer.num_layers, len(slots), self._layer.hidden_size))
+        h, c = self._layer._new_states(self._layer._state_shapes(len(slots)))
         self._engine.read(slots, h, c)
         return h, c
 

@@ -40,8 +40,8 @@ class Stream:
             raise ValueError("a bidirectional layer has no stream: its reverse direction starts at the end")
         self._batch_size = check_size(batch_size, "batch_size")
         self._layer, self._dtype = layer, layer.dtype
-        self._x_shape, self._y_shape = (self.batch_size, layer.input_size), (self.batch_size, layer.hidden_size)
-        self._states = (layer.num_layers, self.batch_size, layer.hidden_size)
+        self._x_shape, self._y_shape = (self.batch_size, layer.input_size), (self.batch_size, layer._output_size)
+        self._states = layer._state_shapes(self.batch_size)
         self._open()
 
     @property
@@ -135,7 +135,7 @@ class Stream:
         """Return x as contiguous numbers (N, I) or ids (N,), and the shape of the output."""
         leads: tuple[tuple[int, ...], ...] = ((self.batch_size,), ()) if self.batch_size == 1 else ((self.batch_size,),)
         rows, lead = arguments.check_step(x, leads, self._layer.input_size, self._dtype)
-        return rows, (*lead, self._layer.hidden_size)
+        return rows, (*lead, self._layer._output_size)
 
     def _check_out(self, out: Array, shape: tuple[int, ...]) -> Array:
         """Refuse what cannot hold the output; x itself may, for it is read before anything is written."""

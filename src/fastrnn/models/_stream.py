@@ -65,7 +65,7 @@ class ModelStream:
         self._ids = {symbol: place for place, symbol in enumerate(symbols or ())}
         self._characters = all(len(symbol) == 1 for symbol in self._ids)
         N, self._dtype = self._stream.batch_size, recurrent.dtype
-        self._h = np.empty((N, recurrent.hidden_size), self._dtype)
+        self._h = np.empty((N, recurrent._output_size), self._dtype)
         self._x = None if embedding is None else np.empty((N, embedding.embedding_dim), self._dtype)
 
     @property
