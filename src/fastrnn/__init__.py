@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastrnn import losses, models, optim, reference
+    from fastrnn import interop, losses, models, optim, reference
     from fastrnn._engine import cpu_info, release_memory
     from fastrnn._threads import get_num_threads, register_threadpoolctl, set_num_threads
     from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "GRU", "LSTM", "RNN", "Dense", "Embedding", "cpu_info", "get_num_threads", "load", "losses", "models", "optim",
-    "reference", "register_threadpoolctl", "release_memory", "save", "set_num_threads",
+    "GRU", "LSTM", "RNN", "Dense", "Embedding", "cpu_info", "get_num_threads", "interop", "load", "losses", "models",
+    "optim", "reference", "register_threadpoolctl", "release_memory", "save", "set_num_threads",
 ]  # fmt: skip
 
 # Everything is loaded when it is first used: importing fastrnn costs little, and fastrnn.reference needs no engine.
@@ -25,7 +25,7 @@ _MODULES = {
     "cpu_info": "_engine", "release_memory": "_engine", "load": "serialization", "save": "serialization",
     "get_num_threads": "_threads", "register_threadpoolctl": "_threads", "set_num_threads": "_threads",
 }  # fmt: skip
-_SUBMODULES = ("losses", "models", "optim", "reference")
+_SUBMODULES = ("interop", "losses", "models", "optim", "reference")
 
 
 def __getattr__(name: str) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from around import AROUND
+from keras_onnx import KERAS_AND_ONNX
 from main_job import MAIN_JOB
 from optimizers import OPTIMIZERS
 from recurrence import RECURRENCE
 from threads import THREADS
 
-MUTANTS = [*RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB]
+MUTANTS = [*RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *KERAS_AND_ONNX]
