@@ -84,4 +84,26 @@ ALWAYS_INLINE vec v_tanh(vec x)
 
 ALWAYS_INLINE vec v_relu(vec x) { return v_max(v_set(0), x); } /* nan in, nan out */
 
+/* What the other activations are made of; nan in, nan out. */
+ALWAYS_INLINE vec v_abs(vec x) { return v_real(v_bits(x) & ~SIGN_BIT); }
+ALWAYS_INLINE vec v_clip(vec x, real bound) { return -v_max(v_set(-bound), -v_max(v_set(-bound), x)); }
+ALWAYS_INLINE vec v_select_equal(vec a, vec b, vec x, vec y) { return v_select_lt(a, b, y, v_select_lt(b, a, y, x)); }
+
+ALWAYS_INLINE vec v_expm1_neg(vec x) /* x <= 0 */
+{
+    vec power, p = v_exp_parts(v_max(v_set(EXP_LOW), x), &power);
+    return v_fma(power, p, power - (real)1);
+}
+
+/* log(1 + e^x) = max(x, 0) + log(1 + u), u = e^-|x|; log(1 + u) = 2 atanh(s), s = u / (2 + u) <= 1/3, by its series. */
+ALWAYS_INLINE vec v_softplus(vec x)
+{
+    vec u = v_exp_neg(v_minus_abs(x)), s = u / (u + (real)2), square = s * s;
+    const int terms = sizeof(real) == 8 ? 17 : 8;
+    vec p = v_set((real)1 / (2 * terms - 1));
+    for (int k = terms - 2; k >= 0; k--)
+        p = v_fma(p, square, v_set((real)1 / (2 * k + 1)));
+    return v_fma(s + s, p, v_max(v_set(0), x));
+}
+
 #endif

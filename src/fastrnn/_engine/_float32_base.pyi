@@ -16,13 +16,14 @@ class Weights:
     def __init__(
         self,
         cell: int,
-        activation: int,
+        traits: tuple[list[tuple[int, float, float]], float | None, bool],
         I: int,
         H: int,
         weight_ih: _Array,
         weight_hh: _Array,
         bias_ih: _Array | None,
         bias_hh: _Array | None,
+        peephole: _Array | None,
     ) -> None: ...
 
 class Kept:

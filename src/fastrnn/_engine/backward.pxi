@@ -25,6 +25,7 @@ cdef struct Backward:
     Lie d_ih, d_hh                  # OUT [I, G*H], [H, G*H]
     real* db_ih                     # OUT [G*H] or NULL
     real* db_hh                     # OUT [G*H] or NULL
+    real* d_peephole                # OUT [3, H] or NULL
     bint add                        # dx: add to what is there
     int32_t* previous               # [T, N]: see list_previous
     int32_t* last                   # [N]
@@ -39,6 +40,8 @@ cdef struct Backward:
     real** dreset_rows              # [N]
     const_row* h_prev               # [block] -> [H]
     const_row* reset_h              # [block] -> [H]
+    const_row* c_prev               # [block] -> [H], where there are peepholes
+    const_row* c                    # [block] -> [H]
     const_row* x_rows               # [block] -> [I]
     Panels input, state, candidate  # gradients of the weights, [panel][K][vectors * VLEN]
     real* dx_copy                   # [block, input_row]
@@ -68,6 +71,8 @@ cdef void place_backward(Backward* b, char** space) noexcept nogil:
     b.dreset_rows = <real**>carve(space, N * sizeof(real*))
     b.h_prev = <const_row*>carve(space, M * sizeof(real*))
     b.reset_h = <const_row*>carve(space, M * sizeof(real*))
+    b.c_prev = <const_row*>carve(space, M * sizeof(real*))
+    b.c = <const_row*>carve(space, M * sizeof(real*))
     b.x_rows = <const_row*>carve(space, M * sizeof(real*))
     b.state = forward_panels(a, &a.state, b.w.H, space)
     b.candidate = forward_panels(a, &a.candidate, b.w.H, space)
@@ -85,6 +90,8 @@ cdef void start_backward(Backward* b) noexcept nogil:
     memset(b.dh, 0, b.steps.N * b.state_row * sizeof(real))
     memset(b.dc, 0, b.steps.N * b.state_row * sizeof(real))
     start_block(&b.block, a, widest_row(b))
+    if b.d_peephole != NULL:
+        memset(b.d_peephole, 0, 3 * H * sizeof(real))
     if b.steps.T == 0:
         clear_panels(&b.state)
         clear_panels(&b.candidate)
@@ -125,6 +132,7 @@ cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
         if whole:
             b.t_of[m], b.n_of[m] = s.t, n
             b.h_prev[m], b.reset_h[m] = back.h_prev, back.gates + 3 * w.H
+            b.c_prev[m], b.c[m] = back.c_prev, back.c
         CELLS[w.cell].backward(&back)
 
 
@@ -132,7 +140,7 @@ cdef inline Back begin_back(const Backward* b, const Span* s) noexcept nogil:
     cdef Back back
     cdef Py_ssize_t columns = TILE_VECTORS * VLEN
     memset(&back, 0, sizeof(Back))
-    back.H, back.activation = b.w.H, b.w.activation
+    back.H, back.traits = b.w.H, &b.w.traits
     back.first, back.end = s.q0 * columns, min(s.q1 * columns, b.w.H)
     back.dz_step = b.block.rows * b.w.layout.width * VLEN
     return back
@@ -306,6 +314,30 @@ cdef void scatter_share(void* argument, int share, int rank) noexcept nogil:
                 v_store_n(to, v_load_n(to, n) + v_load(b.block.dz + (p * b.block.rows + m) * a.width * VLEN + v * VLEN), n)
 
 
+cdef void peephole_share(void* argument, int share, int rank) noexcept nogil:
+    """The gradients of the peepholes of a share of the panels: i and f saw c of the step before, o the new one."""
+    cdef Finish* job = <Finish*>argument
+    cdef Backward* b = job.b
+    cdef Py_ssize_t m, j, row = b.w.layout.width * VLEN
+    cdef int p, k, n
+    cdef vec total
+    cdef real* to
+    cdef const real* dz
+    cdef const_row* seen
+    for p in range(share_end(b.w.layout.count, b.block.shares, share - 1),
+                   share_end(b.w.layout.count, b.block.shares, share)):
+        j = p * VLEN
+        n = lanes(b.w.H, j)
+        for k in range(3):
+            to = b.d_peephole + k * b.w.H + j
+            dz = b.block.dz + p * b.block.rows * row + (3 if k == 2 else k) * VLEN
+            seen = b.c if k == 2 else b.c_prev
+            total = v_load_n(to, n)
+            for m in range(job.M):
+                total = v_fma(v_load(dz + m * row), v_load_n(seen[m] + j, n), total)
+            v_store_n(to, total, n)
+
+
 cdef void send_share(void* argument, int share, int rank) noexcept nogil:
     """dx = dz Wᵀ for a share of the rows of a block."""
     cdef Finish* job = <Finish*>argument
@@ -333,6 +365,8 @@ cdef void end_block(Backward* b, Py_ssize_t M) noexcept nogil:
     if a.candidate.vectors:
         add_weights(&b.block, a, &a.candidate, b.reset_h, M, b.w.H, &b.candidate)
     add_bias(&b.block, a, M)
+    if b.d_peephole != NULL:
+        run_phase(b.block.team, peephole_share, &job, b.block.shares)
     if b.ids != NULL:
         run_phase(b.block.team, scatter_share, &job, b.block.shares)
         return

@@ -4,6 +4,7 @@ import numpy as np
 
 include "declarations.pxi"
 include "memory.pxi"
+include "activations.pxi"
 include "pack.pxi"
 include "plan.pxi"
 include "team.pxi"

@@ -92,7 +92,7 @@ cdef void start_forward(Forward* f) noexcept nogil:
     cdef const Pack* w = f.w
     cdef Py_ssize_t m, r, R = f.n1 - f.n0
     memset(f.zeros, 0, w.H * sizeof(real))
-    f.step.H, f.step.activation = w.H, w.activation
+    f.step.H, f.step.traits = w.H, &w.traits
     if f.gates_kept.data == NULL:
         f.step.gates = NULL
     for m in range(f.shares * GROUP_ROWS):

@@ -161,7 +161,8 @@ cdef inline Inner run_of(Py_ssize_t K) noexcept nogil:
 
 cdef struct Pack:
     # the parameters of one layer and direction as the engine reads them
-    int cell, activation
+    int cell
+    Traits traits
     Py_ssize_t I, H
     Layout layout
     Panels input, state, candidate                      # forward
@@ -173,17 +174,21 @@ cdef struct Pack:
 cdef class Weights:
     """The parameters of one layer and direction, and their packs; those that not every call needs follow when used."""
     cdef Pack pack
-    cdef cnp.ndarray weight_ih, weight_hh
+    cdef cnp.ndarray weight_ih, weight_hh, peephole
     cdef Buffer state_memory, input_memory, state_back_memory, input_back_memory
 
-    def __init__(self, int cell, int activation, Py_ssize_t I, Py_ssize_t H, cnp.ndarray weight_ih,
-                 cnp.ndarray weight_hh, bias_ih, bias_hh):
-        """Take parameters: weight_ih [I, G*H], weight_hh [H, G*H], biases [G*H] or None."""
+    def __init__(self, int cell, traits, Py_ssize_t I, Py_ssize_t H, cnp.ndarray weight_ih,
+                 cnp.ndarray weight_hh, bias_ih, bias_hh, cnp.ndarray peephole):
+        """Take parameters: weight_ih [I, G*H], weight_hh [H, G*H], biases [G*H] or None, peepholes [3*H] or None; traits:
+        ((kind, alpha, beta) of each activation, clip or None, coupled)."""
         cdef Pack* w = &self.pack
         cdef Layout* a = &w.layout
         cdef char* space = NULL
-        w.cell, w.activation, w.I, w.H, a[0] = cell, activation, I, H, make_layout(cell, H)
+        w.cell, w.traits, w.I, w.H, a[0] = cell, make_traits(cell, traits), I, H, make_layout(cell, H)
         self.weight_ih, self.weight_hh = checked(weight_ih, "weight_ih"), checked(weight_hh, "weight_hh")
+        self.peephole = peephole
+        w.traits.peephole = optional(peephole, "peephole")
+        w.traits.plain = w.traits.plain and peephole is None
         w.rows = data_of(weight_ih)
         place_state(w, &space)
         self.state_memory = take(<size_t>space)

@@ -138,8 +138,8 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
 
     tape: what that returned; dy IN [T, N, D*H] or None; dh, dc IN [L*D, N, H] or None; dx OUT [T, N, I], zeros on entry
     at padded steps, or None; gradients: for each layer and direction a list of arrays to fill, weight_ih [I, G*H] (zeros
-    on entry where the input is ids), weight_hh [H, G*H] and both biases [G*H] or None; dh0, dc0 OUT [L*D, N, H], dc0 of
-    LSTMs only, else None; watched: arrays [T, N, H] for the gradient of every h, in the order of the layers, or None.
+    on entry where the input is ids), weight_hh [H, G*H], both biases [G*H] or None and the peepholes [3*H] or None;
+    dh0, dc0 OUT [L*D, N, H], dc0 of LSTMs only, else None; watched: arrays [T, N, H] for the gradient of every h, in the order of the layers, or None.
     """
     cdef Plan plan = (<Kept>tape[0]).plan
     cdef Py_ssize_t T = plan.steps.T, N = plan.steps.N, H = (<Weights>weights[0]).pack.H
@@ -197,10 +197,11 @@ cdef recall(Backward* b, Weights w, Kept kept):
 
 cdef give_into(Backward* b, list gradients):
     """Point a backward pass at the arrays for its gradients."""
-    d_ih, d_hh, db_ih, db_hh = gradients
+    d_ih, d_hh, db_ih, db_hh, d_peephole = gradients
     b.d_ih = by_input(data_of(checked(d_ih, "d_ih")), &b.w.layout)
     b.d_hh = by_input(data_of(checked(d_hh, "d_hh")), &b.w.layout)
     b.db_ih, b.db_hh = optional(db_ih, "db_ih"), optional(db_hh, "db_hh")
+    b.d_peephole = optional(d_peephole, "d_peephole")
 
 
 cdef backward_layer(Backward* directions, int D):

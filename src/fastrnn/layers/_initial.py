@@ -9,7 +9,7 @@ LSTM_FORGET = 1  # position of the forget gate in torch's order i, f, g, o
 
 
 def parameter_shapes(
-    cell: str, input_size: int, hidden_size: int, num_layers: int, bidirectional: bool, bias: bool
+    cell: str, input_size: int, hidden_size: int, num_layers: int, bidirectional: bool, bias: bool, peephole: bool
 ) -> dict[str, tuple[int, ...]]:
     """Return {torch's parameter name: torch's shape}, in torch's order."""
     directions = 2 if bidirectional else 1
@@ -23,6 +23,8 @@ def parameter_shapes(
             if bias:
                 shapes[f"bias_ih_{suffix}"] = (rows,)
                 shapes[f"bias_hh_{suffix}"] = (rows,)
+            if peephole:
+                shapes[f"weight_peephole_{suffix}"] = (3 * hidden_size,)
     return shapes
 
 
@@ -33,6 +35,7 @@ def initial_values(
     num_layers: int,
     bidirectional: bool,
     bias: bool,
+    peephole: bool,
     init: str | float,
     seed: int | None,
     dtype: np.dtype | str,
@@ -40,13 +43,14 @@ def initial_values(
     """Return the initial parameters of a recurrent layer, {torch's name: array}.
 
     ``init="default"`` draws input weights from Glorot's uniform distribution and recurrent weights orthogonal, both
-    gate by gate, with zero biases but 1 for an LSTM's forget gate (in ``bias_ih`` alone, so that it counts once);
+    gate by gate, with zero peepholes and biases but 1 for an LSTM's forget gate (in ``bias_ih`` alone: it counts once);
     ``"torch"`` draws everything from U(-1/sqrt(H), 1/sqrt(H)); a number b from U(-b, b).
     """
     rng = np.random.default_rng(seed)
     bound = uniform_bound(init, hidden_size)
     values: dict[str, np.ndarray] = {}
-    for name, shape in parameter_shapes(cell, input_size, hidden_size, num_layers, bidirectional, bias).items():
+    shapes = parameter_shapes(cell, input_size, hidden_size, num_layers, bidirectional, bias, peephole)
+    for name, shape in shapes.items():
         if bound is not None:
             value = rng.uniform(-bound, bound, shape)
         elif name.startswith("weight_ih"):

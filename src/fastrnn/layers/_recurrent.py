@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,10 @@ from numpy.typing import NDArray
 from fastrnn.layers._initial import initial_values
 from fastrnn.layers._module import Layer, check_dtype, check_seed, check_size
 from fastrnn.layers._parameter import Parameter
+from fastrnn.layers._traits import Activation
+
+# The parameters of a layer and direction, in torch's order and in that of the engine's arguments.
+KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_peephole")
 
 
 class RecurrentBase(Layer):
@@ -19,7 +24,12 @@ class RecurrentBase(Layer):
     _name: ClassVar[str]  # of the cell, by which parameters are shaped and drawn
     _fixed = (
         *Layer._fixed, "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "proj_size",
+        "activations", "peephole", "coupled", "clip",
     )  # fmt: skip
+    activations: tuple[Activation, ...]  # of the gates, of the candidate, of the cell: as many as the cell has
+    peephole: bool = False
+    coupled: bool = False
+    clip: float | None
 
     def __init__(
         self,
@@ -47,8 +57,8 @@ class RecurrentBase(Layer):
         self.seed = check_seed(seed)
         self.init = init
         values = initial_values(
-            self._name, self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias, init,
-            self.seed, self.dtype,
+            self._name, self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias,
+            self.peephole, init, self.seed, self.dtype,
         )  # fmt: skip
         self._parameters = {name: self._parameter(name, value) for name, value in values.items()}
         self.forward_count = 0
@@ -71,6 +81,11 @@ class RecurrentBase(Layer):
     @property
     def _directions(self) -> int:
         return 2 if self.bidirectional else 1
+
+    def _named(self, values: Mapping[str, Any], k: int) -> list[Any]:
+        """Return what belongs to the k-th layer and direction, in the order of `KINDS`; None for what it has not."""
+        suffix = f"l{k // self._directions}" + "_reverse" * (k % self._directions)
+        return [values.get(f"{kind}_{suffix}") for kind in KINDS]
 
     def _versions(self) -> tuple[int, ...]:
         return tuple([parameter.version for parameter in self._parameters.values()])

@@ -9,15 +9,17 @@ from numpy.typing import NDArray
 
 from fastrnn import _engine
 from fastrnn.layers import _arguments as arguments
+from fastrnn.layers._cells import GRUBase, LSTMBase, RNNBase
 from fastrnn.layers._parameter import Parameter
 from fastrnn.layers._recurrent import RecurrentBase
+from fastrnn.layers._traits import ACTIVATIONS, with_parameters
 from fastrnn.layers.stream import Stream
 from fastrnn.layers.tape import Tape
 
 Array = NDArray[Any]
 State = Any  # an array, or the pair (h, c) of an LSTM
 
-ACTIVATIONS = {"tanh": 0, "relu": 1, "sigmoid": 2, "linear": 3}  # the engine's numbers
+NUMBERS = tuple(ACTIVATIONS)  # of the engine
 
 
 class Recurrent(RecurrentBase):
@@ -28,10 +30,9 @@ class Recurrent(RecurrentBase):
     _state_names: ClassVar[tuple[str, ...]] = ("h",)
     _gate_names: ClassVar[tuple[str, ...]]
     _number: int  # the engine's number of the cell
-    _activation: int = 0
 
     def _parameter(self, name: str, value: Array) -> Parameter:
-        return Parameter(name, value, transposed=name.startswith("weight"))
+        return Parameter(name, value, transposed=value.ndim == 2)
 
     def __call__(
         self,
@@ -166,10 +167,7 @@ class Recurrent(RecurrentBase):
         dx = None if ids else self._room_for_input(engine, tape)
         dh0, dc0 = self._new_states(states)
         grads = {name: self._room_for_gradient(engine, parameter, ids) for name, parameter in self._parameters.items()}
-        arrays = list(grads.values())
-        rooms = [arrays[k : k + 4] for k in range(0, len(arrays), 4)] if self.bias else [
-            [*arrays[k : k + 2], None, None] for k in range(0, len(arrays), 2)
-        ]  # fmt: skip
+        rooms = [self._named(grads, k) for k in range(states[0])]
         watched = [np.zeros((T, N, H), self.dtype) for _ in range(states[0])] if tape.watching else None
         engine.stack_backward(
             self._weights(engine)[0], D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold, tape.dropout
@@ -228,17 +226,17 @@ class Recurrent(RecurrentBase):
         return self._packed
 
     def _pack(self, engine: Any) -> list[Any]:
-        stored = [parameter.stored for parameter in self._parameters.values()]
-        count, nothing = (4, []) if self.bias else (2, [None, None])
-        return [
-            engine.Weights(
-                self._number, self._activation, len(stored[k]), self.hidden_size, *stored[k : k + count], *nothing
-            )
-            for k in range(0, len(stored), count)
-        ]
+        stored = {name: parameter.stored for name, parameter in self._parameters.items()}
+        activations = [with_parameters(activation) for activation in self.activations]
+        traits = ([(NUMBERS.index(kind), *numbers) for kind, *numbers in activations], self.clip, self.coupled)
+        packs = []
+        for k in range(self.num_layers * self._directions):
+            arrays = self._named(stored, k)
+            packs.append(engine.Weights(self._number, traits, len(arrays[0]), self.hidden_size, *arrays))
+        return packs
 
 
-class RNN(Recurrent):
+class RNN(RNNBase, Recurrent):
     """The simple recurrent network, h = g(W x + b_ih + U h' + b_hh) (Elman 1990; torch.nn.RNN).
 
     Parameters
@@ -247,8 +245,10 @@ class RNN(Recurrent):
         I and H.
     num_layers : int
         Layers in the stack, each reading the outputs of the one below.
-    nonlinearity : {"tanh", "relu", "sigmoid", "linear"}
-        g.
+    nonlinearity : activation
+        g, one of those that `LSTM` lists.
+    clip : float, optional
+        As of `LSTM`.
     bidirectional, batch_first, bias, dropout, dtype, seed, init
         As of `LSTM`.
 
@@ -261,28 +261,15 @@ class RNN(Recurrent):
     ((2, 4, 5), (1, 2, 5))
     """
 
-    _name = "rnn"
     _gate_names = ("h",)
     _number = 0
 
-    def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, *, nonlinearity: str = "tanh", **options: Any
-    ) -> None:
-        if nonlinearity not in ACTIVATIONS:
-            raise ValueError(f"nonlinearity must be one of {', '.join(ACTIVATIONS)}, got {nonlinearity!r}")
-        self.nonlinearity, self._activation = nonlinearity, ACTIVATIONS[nonlinearity]
-        super().__init__(input_size, hidden_size, num_layers, **options)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, numbers and strings only."""
-        return {**super().get_config(), "nonlinearity": self.nonlinearity}
-
-
-class LSTM(Recurrent):
+class LSTM(LSTMBase, Recurrent):
     """Long short-term memory with a forget gate (Hochreiter and Schmidhuber 1997; Gers et al. 2000; torch.nn.LSTM).
 
     i, f, o = sigmoid(W x + b_ih + U h' + b_hh) and g = tanh(...), each with its own rows of W, U and the biases, in the
-    order i, f, g, o; c = f c' + i g; h = o tanh(c).
+    order i, f, g, o; c = f c' + i g; h = o tanh(c). All of these can be varied, see docs/cells.md.
 
     Parameters
     ----------
@@ -290,6 +277,18 @@ class LSTM(Recurrent):
         I and H.
     num_layers : int
         Layers in the stack, each reading the outputs of the one below.
+    activations : (f, g, h)
+        Of the gates i, f and o, of g, and of c on its way to h; each a name (tanh, relu, sigmoid, linear, affine,
+        leaky_relu, thresholded_relu, scaled_tanh, hard_sigmoid, elu, softsign, softplus) or a tuple (name, alpha) or
+        (name, alpha, beta); formulas and defaults are ONNX's.
+    peephole : bool
+        Whether the gates see the cell, by the parameter `weight_peephole_l0`, (3·H,) in the order i, f, o: p_i c' and
+        p_f c' are added to the sums of i and f, p_o c to that of o (Gers and Schmidhuber 2000; ONNX's input P).
+    coupled : bool
+        Whether f = 1 - i (ONNX's input_forget). The rows of f stay in weights and biases, so that files keep their
+        shapes; nothing reads them, and their gradients are zero.
+    clip : float, optional
+        The sums that the activations f and g are given, peepholes included, are brought into -clip ... clip first.
     bidirectional : bool
         Whether a second set of parameters reads each sequence from its end.
     batch_first : bool
@@ -318,13 +317,12 @@ class LSTM(Recurrent):
     ((2, 4, 3), (20, 5))
     """
 
-    _name = "lstm"
     _state_names = ("h", "c")
     _gate_names = ("i", "f", "g", "o", "c", "h")
     _number = 1
 
 
-class GRU(Recurrent):
+class GRU(GRUBase, Recurrent):
     """The gated recurrent unit (Cho et al. 2014; torch.nn.GRU).
 
     r, z = sigmoid(W x + b_ih + U h' + b_hh), n = tanh(W x + b_in + r (U h' + b_hn)), h = (1 - z) n + z h'; with
@@ -338,6 +336,10 @@ class GRU(Recurrent):
         Layers in the stack, each reading the outputs of the one below.
     reset_after : bool
         Whether the reset gate multiplies after the recurrent product or before it.
+    activations : (f, g)
+        Of the gates r and z, and of n; one of those that `LSTM` lists each.
+    clip : float, optional
+        As of `LSTM`.
     bidirectional, batch_first, bias, dropout, dtype, seed, init
         As of `LSTM`.
 
@@ -350,15 +352,8 @@ class GRU(Recurrent):
     ((2, 3, 10), (2, 2, 5))
     """
 
-    _name = "gru"
     _gate_names = ("r", "z", "n", "h")
 
-    def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, *, reset_after: bool = True, **options: Any
-    ) -> None:
-        self.reset_after, self._number = bool(reset_after), 2 if reset_after else 3
-        super().__init__(input_size, hidden_size, num_layers, **options)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, numbers and strings only."""
-        return {**super().get_config(), "reset_after": self.reset_after}
+    @property
+    def _number(self) -> int:  # type: ignore[override]
+        return 2 if self.reset_after else 3

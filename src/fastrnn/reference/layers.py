@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from fastrnn.layers import _arguments as arguments
 from fastrnn.layers import tape as engine_tape
+from fastrnn.layers._cells import GRUBase, LSTMBase, RNNBase
 from fastrnn.layers._recurrent import RecurrentBase
-from fastrnn.reference.cells import NONLINEARITIES, Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State
+from fastrnn.reference.cells import Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State, Weights
 from fastrnn.reference.dropout import dropout_mask
 from fastrnn.reference.sequence import (
     Pass,
-    Weights,
     backward_direction,
     forward_direction,
     hold,
@@ -58,7 +58,9 @@ class Tape(engine_tape.Tape):
 class Recurrent(RecurrentBase):
     """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM` and `GRU`."""
 
-    _cell: Cell
+    @property
+    def _cell(self) -> Cell:
+        raise NotImplementedError
 
     def __call__(
         self,
@@ -156,7 +158,8 @@ class Recurrent(RecurrentBase):
                 )
                 for gradient, value in zip(initial, first, strict=True):
                     gradient[k] = value
-                grads |= dict(zip(self._names(k), gradients, strict=False))  # without biases the last two have no name
+                names = self._named({name: name for name in self._parameters}, k)
+                grads |= dict(zip(names, gradients, strict=True))
                 if dx is not None:
                     below = dx if below is None else below + dx
             if layer:
@@ -177,16 +180,11 @@ class Recurrent(RecurrentBase):
         """Each direction of a layer: its place in a state, and whether it is the reverse one."""
         return [(layer * self._directions + d, d == 1) for d in range(self._directions)]
 
-    def _names(self, k: int) -> list[str]:
-        """The names of the parameters of the k-th direction, in the order of `Weights`."""
-        count = 4 if self.bias else 2
-        return list(self._parameters)[k * count : (k + 1) * count]
-
     def _weights(self, k: int) -> Weights:
-        values = [self._parameters[name].value for name in self._names(k)]
+        W, U, b_ih, b_hh, p = self._named(self.parameters, k)
         if not self.bias:
-            values += [np.zeros(len(values[0]), self.dtype)] * 2
-        return Weights(*values)
+            b_ih = b_hh = np.zeros(len(W), self.dtype)
+        return Weights(W, U, b_ih, b_hh, p)
 
     def _state(self, state: Any, N: int, batched: bool, name: str) -> State:
         """Return a copy of a state or of its gradient as a tuple of (L·D, N, H), zeros for None."""
@@ -200,42 +198,25 @@ class Recurrent(RecurrentBase):
         return parts if len(parts) == 2 else parts[0]
 
 
-class RNN(Recurrent):
+class RNN(RNNBase, Recurrent):
     """The simple recurrent network; the equations are at `fastrnn.reference.cells.RNNCell`."""
 
-    _name = "rnn"
-
-    def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, *, nonlinearity: str = "tanh", **options: Any
-    ) -> None:
-        if nonlinearity not in NONLINEARITIES:
-            raise ValueError(f"nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity!r}")
-        self.nonlinearity, self._cell = nonlinearity, RNNCell(nonlinearity)
-        super().__init__(input_size, hidden_size, num_layers, **options)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, numbers and strings only."""
-        return {**super().get_config(), "nonlinearity": self.nonlinearity}
+    @property
+    def _cell(self) -> RNNCell:
+        return RNNCell(self.activations, self.clip)
 
 
-class LSTM(Recurrent):
+class LSTM(LSTMBase, Recurrent):
     """Long short-term memory with a forget gate; the equations are at `fastrnn.reference.cells.LSTMCell`."""
 
-    _name = "lstm"
-    _cell = LSTMCell()
+    @property
+    def _cell(self) -> LSTMCell:
+        return LSTMCell(self.activations, self.clip, self.coupled)
 
 
-class GRU(Recurrent):
+class GRU(GRUBase, Recurrent):
     """The gated recurrent unit; the equations are at `fastrnn.reference.cells.GRUCell` and `GRUResetBeforeCell`."""
 
-    _name = "gru"
-
-    def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, *, reset_after: bool = True, **options: Any
-    ) -> None:
-        self.reset_after, self._cell = bool(reset_after), GRUCell() if reset_after else GRUResetBeforeCell()
-        super().__init__(input_size, hidden_size, num_layers, **options)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, numbers and strings only."""
-        return {**super().get_config(), "reset_after": self.reset_after}
+    @property
+    def _cell(self) -> GRUCell | GRUResetBeforeCell:
+        return (GRUCell if self.reset_after else GRUResetBeforeCell)(self.activations, self.clip)

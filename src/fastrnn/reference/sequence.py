@@ -11,23 +11,14 @@ and Keras with a mask. ``restart`` [T, N] marks the steps that start from a zero
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.reference.cells import Cell, Kept, State
+from fastrnn.reference.cells import Cell, Kept, State, Weights
 
 Array = NDArray[Any]
-
-
-class Weights(NamedTuple):
-    """The parameters of one direction: weight_ih [G·H, I], weight_hh [G·H, H], bias_ih [G·H], bias_hh [G·H]."""
-
-    W: Array
-    U: Array
-    b_ih: Array
-    b_hh: Array
 
 
 @dataclass
@@ -88,7 +79,7 @@ def forward_direction(cell: Cell, weights: Weights, state: State, tape: Pass) ->
     for t in tape.order:
         real = active[t]
         before = tuple(np.where(restart[t, real, None], 0, part[real]) for part in state)
-        after, tape.steps[t] = cell.step_forward(a[t, real], before, weights.U, weights.b_hh)
+        after, tape.steps[t] = cell.step_forward(a[t, real], before, weights)
         for part, new in zip(state, after, strict=True):
             part[real] = new
         y[t, real] = after[0]
@@ -106,20 +97,21 @@ def backward_direction(
     active, restart = tape.active, tape.restart
     da = np.zeros((*active.shape, len(weights.U)), dy.dtype)
     dh = np.zeros_like(dy)
-    dU, db_hh = np.zeros_like(weights.U), np.zeros_like(weights.b_hh)
+    sums = {name: np.zeros_like(value) for name, value in weights._asdict().items() if value is not None}
     dstate = tuple(part.copy() for part in dstate)
     for t in reversed(tape.order):
         real = active[t]
         above = tuple(part[real] for part in dstate)
         above = (above[0] + dy[t, real], *above[1:])  # h goes up to y and on to the next step
         dh[t, real] = above[0]
-        da[t, real], before, dU_t, db_t = cell.step_backward(above, tape.steps[t], tape.before[t], weights.U)
-        dU += dU_t
-        db_hh += db_t
+        da[t, real], before, gradients = cell.step_backward(above, tape.steps[t], tape.before[t], weights)
+        for name, gradient in gradients.items():
+            sums[name] += gradient
         for part, new in zip(dstate, before, strict=True):
             part[real] = np.where(restart[t, real, None], 0, new)
-    dx, dW = gradients_of_product(tape.x, active, weights.W, da)
-    return dx, dstate, Weights(dW, dU, da.sum(axis=(0, 1)), db_hh), dh
+    dx, sums["W"] = gradients_of_product(tape.x, active, weights.W, da)
+    sums["b_ih"] = da.sum(axis=(0, 1))
+    return dx, dstate, Weights(**sums), dh
 
 
 def product_with_input(x: Array, active: Array, W: Array) -> Array:
