@@ -79,6 +79,20 @@ def test_layer(cell, dtype, bias, masked):
     assert_same_bits(ours.parameters["weight_ih_l0"][-H:].T.copy(), array(theirs.weights[0].value)[:, -H:].copy())
 
 
+@pytest.mark.parametrize(
+    ("name", "gate"),
+    [("softplus", "hard_sigmoid"), ("elu", "hard_sigmoid"), ("leaky_relu", "softsign"), ("hard_sigmoid", "tanh")],
+)
+@pytest.mark.parametrize("cell", ["rnn-tanh", "lstm", "gru", "gru-before"])
+def test_activations(cell, name, gate):
+    kind, fixed = CELLS[cell]
+    gates = {} if cell == "rnn-tanh" else {"recurrent_activation": gate}
+    theirs = randomized(kind(H, return_sequences=True, activation=name, **gates, **fixed))
+    ours, x = interop.from_keras(theirs), normal("x", N, T, I)
+    assert_close(ours(x)[0], array(theirs(x)), TOLERANCE)
+    assert_close(array(interop.to_keras(ours)(x)), ours(x)[0], TOLERANCE)
+
+
 @pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_bidirectional(cell, masked):
@@ -339,6 +353,13 @@ def test_wrong_arguments(tmp_path):
         interop.from_keras(randomized(L.LSTM(3)), into=fastrnn.LSTM(I, 3))
     with pytest.raises(TypeError, match="layer must be an RNN, LSTM, GRU, Dense or Embedding"):
         interop.to_keras([fastrnn.LSTM(I, 3), 3])
+    for layer, match in [
+        (fastrnn.LSTM(I, 3, peephole=True), "no peephole"), (fastrnn.LSTM(I, 3, coupled=True), "no coupled"),
+        (fastrnn.GRU(I, 3, clip=1.0), "no clip"), (fastrnn.RNN(I, 3, nonlinearity=("elu", 0.5)), r"\('elu', 0\.5\)"),
+        (fastrnn.LSTM(I, 3, activations=("sigmoid", "tanh", "relu")), "one activation for g and for c"),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match=f"cannot be given to Keras, .*{match}"):
+            interop.to_keras(layer)
     with pytest.raises(ValueError, match="options are those of a recurrent Keras layer, got return_state"):
         interop.to_keras(fastrnn.Dense(2, 3), return_state=True)
 

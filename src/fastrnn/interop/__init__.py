@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastrnn.interop.keras import from_keras, to_keras
+    from fastrnn.interop.onnx import from_onnx, to_onnx
 
-__all__ = ["from_keras", "to_keras"]
+__all__ = ["from_keras", "from_onnx", "to_keras", "to_onnx"]
 
-_MODULES = {"from_keras": "keras", "to_keras": "keras"}
+_MODULES = {"from_keras": "keras", "to_keras": "keras", "from_onnx": "onnx", "to_onnx": "onnx"}
 
 
 def __getattr__(name: str) -> Any:

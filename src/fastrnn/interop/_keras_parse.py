@@ -12,13 +12,17 @@ from fastrnn.interop._functions import FUNCTIONS
 from fastrnn.interop._keras_weights import parameters_of, suffixes
 from fastrnn.interop.sequential import ActivationStep, DenseStep, EmbeddingStep, MaskingStep, RecurrentStep, Step
 from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
-from fastrnn.layers.recurrent import ACTIVATIONS, Recurrent
+from fastrnn.layers.recurrent import Recurrent
 
 Array = NDArray[Any]
 Config = dict[str, Any]
 Weights = list[list[Array]]  # of the parts of a layer
 
 CELLS: dict[str, type[Recurrent]] = {"SimpleRNN": RNN, "LSTM": LSTM, "GRU": GRU}
+ACTIVATIONS: dict[str, Any] = {  # Keras' name: ours
+    **{name: name for name in ("tanh", "relu", "sigmoid", "linear", "elu", "softplus", "softsign")},
+    "hard_sigmoid": ("hard_sigmoid", 1 / 6, 0.5), "leaky_relu": ("leaky_relu", 0.2),
+}  # fmt: skip
 NOTHING_AT_INFERENCE = ("InputLayer", "SpatialDropout1D", "GaussianDropout", "GaussianNoise")
 
 
@@ -126,11 +130,12 @@ def parse(layer: Config, weights: Weights) -> Recurrence | Dropping | Step | Non
 def parse_recurrent(layer: Config, weights: Weights) -> Recurrence:
     kind, config = layer["class_name"], layer["config"]
     options = {"hidden_size": config["units"], "bias": config["use_bias"], "dtype": dtype_of(layer)}
+    activation = ACTIVATIONS[named(layer, "activation", list(ACTIVATIONS))]
     if kind == "SimpleRNN":
-        options["nonlinearity"] = named(layer, "activation", list(ACTIVATIONS))
+        options["nonlinearity"] = activation
     else:
-        named(layer, "activation", ["tanh"])
-        named(layer, "recurrent_activation", ["sigmoid"])
+        gate = ACTIVATIONS[named(layer, "recurrent_activation", list(ACTIVATIONS))]
+        options["activations"] = (gate, activation, activation) if kind == "LSTM" else (gate, activation)
     if kind == "GRU":
         options["reset_after"] = config["reset_after"]
     pad = "zero" if config.get("zero_output_for_mask") else "hold"

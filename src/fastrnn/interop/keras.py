@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 from fastrnn.interop import _keras_source as keras_source
-from fastrnn.interop._keras_parse import CELLS, chain_of, steps_of
+from fastrnn.interop._keras_parse import ACTIVATIONS, CELLS, chain_of, steps_of
 from fastrnn.interop._keras_weights import arrays_of, parameters_of, suffixes
 from fastrnn.interop.sequential import DenseStep, EmbeddingStep, RecurrentStep, Sequential, Step
-from fastrnn.layers import GRU, RNN, Dense, Embedding
+from fastrnn.layers import GRU, Dense, Embedding
 from fastrnn.layers._module import Layer
 from fastrnn.layers._parameter import check_values
 from fastrnn.layers.recurrent import Recurrent
@@ -183,10 +183,25 @@ def _keras_layers(module: Any, layer: Any, options: dict[str, Any]) -> list[Any]
 
 
 def _keras_recurrent(module: Any, layer: Recurrent, options: dict[str, Any]) -> Any:
-    own: dict[str, Any] = {"use_bias": layer.bias, "dtype": layer.dtype.name}
-    if isinstance(layer, RNN):
-        own["activation"] = layer.nonlinearity
+    """Return the Keras layer of one layer of a stack, without weights."""
+    for trait in ("peephole", "coupled", "clip"):
+        if getattr(layer, trait):
+            raise ValueError(f"{layer!r} cannot be given to Keras, whose cells have no {trait}")
+    *gates, activation = layer.activations
+    own: dict[str, Any] = {"use_bias": layer.bias, "dtype": layer.dtype.name, "activation": _name(layer, activation)}
+    if gates:
+        own["recurrent_activation"] = _name(layer, gates[0])
+    if gates[1:] not in ([], [activation]):
+        raise ValueError(f"{layer!r} cannot be given to Keras, whose LSTM has one activation for g and for c")
     if isinstance(layer, GRU):
         own["reset_after"] = layer.reset_after
     made = getattr(module, _cell(layer))(layer.hidden_size, **own, **options)
     return module.Bidirectional(made, dtype=layer.dtype.name) if layer.bidirectional else made
+
+
+def _name(layer: Recurrent, activation: Any) -> str:
+    """Return Keras' name of an activation."""
+    for name, ours in ACTIVATIONS.items():
+        if activation == ours:
+            return name
+    raise ValueError(f"{layer!r} cannot be given to Keras, which has no activation {activation!r}")
