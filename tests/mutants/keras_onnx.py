@@ -116,9 +116,9 @@ KERAS_AND_ONNX = [
         ONNX + "test_to_onnx[lstm-{'num_layers': 2}]",
     ),
     Mutant(
-        "onnx-reshape-copies-no-size", INTEROP + "_onnx_operators.py",
-        "x.shape[k] if size == 0 else size", "size",
-        BACKEND + "test_others[test_reshape_zero_dim]",
+        "onnx-gather-along-the-first-axis", INTEROP + "_onnx_operators.py",
+        'np.take(x, indices, axis=node.get("axis", default=0))', "np.take(x, indices, axis=0)",
+        BACKEND + "test_others[test_gather_1]",
     ),
     Mutant(
         "onnx-softmax-over-one-axis", INTEROP + "_onnx_operators.py",

@@ -1,6 +1,8 @@
 """Layers, models and files of Keras 3 (on its torch backend) against what they become here, and back."""
 
+import copy
 import os
+import pickle
 import zipfile
 
 os.environ["KERAS_BACKEND"] = "torch"
@@ -205,6 +207,19 @@ def test_stream():
     assert_same_bits(stream.step(x[:, 0])[1], ours(x[:, :1])[1])
     with pytest.raises(ValueError, match="no stream"):
         interop.from_keras(chain(*MODELS["backwards"]("lstm"))).stream()
+
+
+def test_copies():
+    """A pickled model and a pickled stream go on alike."""
+    ours = interop.from_keras(chain(*MODELS["last-output"]("lstm")))
+    x = normal("x", N, T, I)
+    stream = ours.stream(N)
+    stream.step(x[:, 0])
+    for model, going in (pickle.loads(pickle.dumps((ours, stream))), copy.deepcopy((ours, stream))):
+        assert_same_bits(model(x), ours(x))
+        for t in range(1, T):
+            y = going.step(x[:, t])
+        assert_same_bits(y, ours(x))
 
 
 def test_weights_file(tmp_path):

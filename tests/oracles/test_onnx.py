@@ -1,5 +1,7 @@
 """ONNX graphs run here against onnxruntime and torch, and layers written as graphs against onnxruntime."""
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -211,6 +213,18 @@ def test_layers_are_the_models_own():
         assert_same_bits(stream.step(inputs["X"][t]), np.ascontiguousarray(ours.run(inputs)["Y"][t, 0]))
     layer.set_parameters(weight_ih_l0=np.zeros((4 * H, I)))
     assert_same_bits(np.ascontiguousarray(ours.run(inputs)["Y"][:, 0]), layer(inputs["X"], state)[0])
+
+
+def test_copies():
+    """A pickled model runs alike, and its layers are its own."""
+    model, inputs = recurrent("GRU", "bidirectional", lengths=[6, 0, 3, 1])
+    ours = interop.from_onnx(model)
+    expected = ours.run(inputs)
+    for copied in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours)):
+        assert_same_bits(copied.run(inputs), expected)
+        copied.layers[0].set_parameters(weight_hh_l0=np.zeros((3 * H, H)))
+        assert np.abs(copied.run(inputs)["Y"] - expected["Y"]).max() > 1e-3
+    assert_same_bits(ours.run(inputs), expected)
 
 
 def test_results_are_new_arrays():

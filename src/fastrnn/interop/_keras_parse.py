@@ -81,7 +81,7 @@ def built(stack: list[Recurrence], rates: list[float]) -> list[Step]:
         return []
     top = stack[-1]
     dropout = rates[1] if len(rates) > 1 else 0.0
-    layer = top.cell(len(stack[0].cells[0][0]), num_layers=len(stack), dropout=dropout, **top.options)
+    layer = top.cell(len(stack[0].cells[0][0]), num_layers=len(stack), dropout=dropout, init=0.0, **top.options)
     values: dict[str, Array] = {}
     for recurrence, names in zip(stack, suffixes(layer), strict=True):
         for arrays, suffix in zip(recurrence.cells, names, strict=True):

@@ -46,9 +46,12 @@ def from_keras(source: Any, into: Any = None) -> Any:
 
     Examples
     --------
-    >>> from fastrnn import interop
-    >>> model = interop.from_keras("model.keras")  # doctest: +SKIP
-    >>> y = model(x)  # doctest: +SKIP
+    >>> import fastrnn, keras
+    >>> lstm = keras.layers.LSTM(5)
+    >>> lstm.build((None, None, 3))
+    >>> layer = fastrnn.interop.from_keras(lstm)
+    >>> type(layer).__name__, layer.input_size, layer.hidden_size
+    ('LSTM', 3, 5)
     """
     if isinstance(source, (str, os.PathLike)) and os.fspath(source).endswith(".weights.h5"):
         return _load_weights(os.fspath(source), into)
@@ -136,7 +139,10 @@ def to_keras(layer: Any, **options: Any) -> Any:
     Examples
     --------
     >>> import fastrnn
-    >>> keras_layer = fastrnn.interop.to_keras(fastrnn.GRU(3, 5, seed=0), return_state=True)  # doctest: +SKIP
+    >>> layers = [fastrnn.GRU(3, 5, num_layers=2, seed=0), fastrnn.Dense(5, 2, seed=0)]
+    >>> model = fastrnn.interop.to_keras(layers, return_sequences=False)
+    >>> [type(layer).__name__ for layer in model.layers]
+    ['GRU', 'GRU', 'Dense']
     """
     try:
         import keras

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,9 +41,13 @@ def from_onnx(source: Any) -> OnnxModel:
 
     Examples
     --------
-    >>> from fastrnn import interop
-    >>> model = interop.from_onnx("tagger.onnx")  # doctest: +SKIP
-    >>> y = model.run({"x": x})["y"]  # doctest: +SKIP
+    >>> import fastrnn, numpy as np, os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "gru.onnx")
+    >>> fastrnn.interop.to_onnx(fastrnn.GRU(3, 5, seed=0), path)
+    >>> model = fastrnn.interop.from_onnx(path)
+    >>> outputs = model.run({"x": np.ones((2, 4, 3), "float32")})
+    >>> outputs["y"].shape, outputs["h"].shape
+    ((2, 4, 5), (1, 2, 5))
     """
     onnx = load_onnx("from_onnx reads")
     if isinstance(source, (str, os.PathLike)):
@@ -88,8 +92,11 @@ def to_onnx(layers: Any, path: str | os.PathLike[str], *, state: bool = False, l
 
     Examples
     --------
-    >>> import fastrnn
-    >>> fastrnn.interop.to_onnx([fastrnn.GRU(3, 5), fastrnn.Dense(5, 2)], "model.onnx")  # doctest: +SKIP
+    >>> import fastrnn, os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.onnx")
+    >>> fastrnn.interop.to_onnx([fastrnn.GRU(3, 5, seed=0), fastrnn.Dense(5, 2, seed=0)], path, state=True)
+    >>> fastrnn.interop.from_onnx(path).inputs
+    ['x', 'h0']
     """
     load_onnx("to_onnx writes")
     from fastrnn.interop._onnx_write import written
@@ -128,7 +135,7 @@ class OnnxModel:
         self._values = {tensor.name: to_array(tensor) for tensor in graph.initializer}  # what is known before any input
         self._types = {item.name: input_type(item) for item in graph.input if item.name not in self._values}
         self.inputs, self.outputs = list(self._types), [item.name for item in graph.output]
-        self._nodes: list[tuple[Node, Callable[..., Any]]] = []
+        self._nodes: list[tuple[Node, RecurrentNode | None]] = []
         self.layers: list[Recurrent] = []
         known = {*self.inputs, *self._values}
         for proto in graph.node:
@@ -152,9 +159,9 @@ class OnnxModel:
                 )
             self._nodes.append((node, recurrent))
         elif all(name in self._values for name in node.inputs if name):
-            self._values |= call(node, lambda *inputs: OPERATORS[node.operator](node, *inputs), self._values)
+            self._values |= outputs_of(node, None, self._values)
         else:
-            self._nodes.append((node, lambda *inputs: OPERATORS[node.operator](node, *inputs)))
+            self._nodes.append((node, None))
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
         """Return {output's name: array}, new arrays, for {input's name: array}.
@@ -171,19 +178,19 @@ class OnnxModel:
         values = dict(self._values)
         for name, value in inputs.items():
             values[name] = checked(array_of(value, name), name, *self._types[name])
-        for node, function in self._nodes:
-            values |= call(node, function, values)
+        for node, recurrent in self._nodes:
+            values |= outputs_of(node, recurrent, values)
         return {name: np.array(values[name], order="C") for name in self.outputs}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(inputs={self.inputs}, outputs={self.outputs}, layers={self.layers})"
 
 
-def call(node: Node, function: Callable[..., Any], values: Mapping[str, Array]) -> dict[str, Array]:
-    """Return what a node writes."""
-    inputs = [values[name] if name else None for name in node.inputs]
+def outputs_of(node: Node, recurrent: RecurrentNode | None, values: Mapping[str, Array]) -> dict[str, Array]:
+    """Return what a node writes, {name: array}."""
+    inputs: list[Any] = [values[name] if name else None for name in node.inputs]
     try:
-        results = function(*inputs)
+        results = recurrent(*inputs) if recurrent else OPERATORS[node.operator](node, *inputs)
     except (TypeError, ValueError, IndexError) as error:
         if str(error).startswith("the ONNX node"):
             raise

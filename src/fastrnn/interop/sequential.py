@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,16 +18,15 @@ from fastrnn.layers.stream import Stream
 
 Array = NDArray[Any]
 Masked = tuple[Array, Array | None]  # values, and which steps (N, T) are real, None where all are
-Link = Stream | Callable[[Array], Array]  # from one step's values, (N, ·), to one step's values
 
 
-class Step(Protocol):
-    """One link of the chain: values and their mask to values and theirs."""
+class PointwiseStep(Protocol):
+    """A link of the chain that treats every step alike: values and their mask to values and theirs."""
 
     def __call__(self, x: Array, mask: Array | None) -> Masked: ...
 
-    def at_one_step(self, batch_size: int) -> Link:
-        """Return what the link does to one step's values."""
+    def at_one_step(self, x: Array) -> Array:
+        """Return what becomes of one step's values, (N, ·)."""
         ...
 
 
@@ -54,7 +53,8 @@ class RecurrentStep:
         H = self.layer.hidden_size  # the reverse direction ends at the first step
         return np.concatenate([y[:, -1, :H], y[:, 0, H:]], axis=1), None
 
-    def at_one_step(self, batch_size: int) -> Link:
+    def stream(self, batch_size: int) -> Stream:
+        """Return the layer's stream."""
         if self.go_backwards:
             raise ValueError("a layer with go_backwards has no stream: it starts at the end")
         return self.layer.stream(batch_size)
@@ -70,8 +70,8 @@ class EmbeddingStep:
     def __call__(self, x: Array, mask: Array | None) -> Masked:
         return self.layer(x), x != 0 if self.mask_zero else mask
 
-    def at_one_step(self, batch_size: int) -> Link:
-        return self.layer
+    def at_one_step(self, x: Array) -> Array:
+        return self.layer(x)
 
 
 @dataclass(eq=False)
@@ -84,8 +84,8 @@ class DenseStep:
     def __call__(self, x: Array, mask: Array | None) -> Masked:
         return FUNCTIONS[self.activation](self.layer(x)), mask
 
-    def at_one_step(self, batch_size: int) -> Link:
-        return lambda x: FUNCTIONS[self.activation](self.layer(x))
+    def at_one_step(self, x: Array) -> Array:
+        return FUNCTIONS[self.activation](self.layer(x))
 
 
 @dataclass(eq=False)
@@ -97,8 +97,8 @@ class ActivationStep:
     def __call__(self, x: Array, mask: Array | None) -> Masked:
         return FUNCTIONS[self.activation](x), mask
 
-    def at_one_step(self, batch_size: int) -> Link:
-        return FUNCTIONS[self.activation]
+    def at_one_step(self, x: Array) -> Array:
+        return FUNCTIONS[self.activation](x)
 
 
 @dataclass(eq=False)
@@ -111,8 +111,11 @@ class MaskingStep:
         real = (x != x.dtype.type(self.mask_value)).any(axis=-1)
         return np.where(real[..., None], x, x.dtype.type(0)), real
 
-    def at_one_step(self, batch_size: int) -> Link:
-        return lambda x: x
+    def at_one_step(self, x: Array) -> Array:
+        return x
+
+
+Step = RecurrentStep | PointwiseStep
 
 
 class Sequential:
@@ -126,11 +129,13 @@ class Sequential:
 
     Examples
     --------
-    >>> from fastrnn import interop
-    >>> model = interop.from_keras("tagger.keras")  # doctest: +SKIP
-    >>> probabilities = model(x)  # doctest: +SKIP
-    >>> stream = model.stream()  # doctest: +SKIP
-    >>> probabilities_now = stream.step(x[:, 0])  # doctest: +SKIP
+    >>> import fastrnn, keras, numpy as np
+    >>> model = keras.Sequential([keras.Input((None, 3)), keras.layers.GRU(5), keras.layers.Dense(2)])
+    >>> model, x = fastrnn.interop.from_keras(model), np.ones((1, 4, 3), "float32")
+    >>> stream = model.stream()
+    >>> steps = [stream.step(x[:, t]) for t in range(4)]
+    >>> bool((steps[-1] == model(x)).all())
+    True
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -176,7 +181,9 @@ class Sequential:
         ValueError
             A layer is bidirectional or goes backwards.
         """
-        return SequentialStream([step.at_one_step(batch_size) for step in self._steps])
+        return SequentialStream(
+            [step.stream(batch_size) if isinstance(step, RecurrentStep) else step for step in self._steps]
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._steps!r})"
@@ -185,14 +192,14 @@ class Sequential:
 class SequentialStream:
     """The layers of a `Sequential` at one step after the other; the recurrent ones carry their states."""
 
-    def __init__(self, links: Sequence[Link]) -> None:
+    def __init__(self, links: Sequence[Stream | PointwiseStep]) -> None:
         self._links = list(links)
 
     def step(self, x: Any) -> Array:
         """Return the output (N, ·) for one step's input: (N, I) floating, or ids (N,)."""
         values = array_of(x, "x")
         for link in self._links:
-            values = link.step(values) if isinstance(link, Stream) else link(values)
+            values = link.step(values) if isinstance(link, Stream) else link.at_one_step(values)
         return values
 
     def reset(self, rows: Any = None) -> None:
