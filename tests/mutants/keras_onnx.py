@@ -128,7 +128,7 @@ KERAS_AND_ONNX = [
     Mutant(
         "onnx-division-downwards", INTEROP + "_onnx_operators.py",
         "(np.abs(a) // np.abs(b) * (np.sign(a) * np.sign(b)))", "(a // b)",
-        BACKEND + "test_others[test_div_int8]",
+        BACKEND + "test_others[test_div_int32_trunc]",
     ),
     Mutant(
         "onnx-peepholes-in-onnx-order", INTEROP + "_onnx_recurrent.py",

@@ -390,6 +390,14 @@ def test_damaged_files(tmp_path):
         archive.writestr("config.json", "{}")
     with pytest.raises(ValueError, match=r"not a \.keras file"):
         interop.from_keras(path)
+    path = written(chain(L.LSTM(H)), tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        config, weights = archive.read("config.json"), archive.read("model.weights.h5")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", config.replace(b'"units"', b'"unites"'))
+        archive.writestr("model.weights.h5", weights)
+    with pytest.raises(ValueError, match="as Keras 3 does, got no 'units'"):
+        interop.from_keras(path)
     path = tmp_path / "text.weights.h5"
     path.write_text("no HDF5")
     with pytest.raises(ValueError, match="not an HDF5 file"):

@@ -485,6 +485,16 @@ def test_language_model_to_onnx(embedding, tmp_path):
         assert_close(np.concatenate([first["y"], second["y"]], axis=1), expected, TOLERANCE)
 
 
+def test_language_models_with_other_layers_are_refused(tmp_path):
+    class Conditioned(fastrnn.models.LanguageModel):
+        @property
+        def layers(self):
+            return {"context": fastrnn.Dense(2, 8), "recurrent": fastrnn.GRU(9, 8), "output": fastrnn.Dense(8, 9)}
+
+    with pytest.raises(ValueError, match=r"got also .*context"):
+        written(Conditioned(), tmp_path)
+
+
 def test_to_onnx_refuses(tmp_path):
     lstm, dense = fastrnn.LSTM(I, H), fastrnn.Dense(H, 2)
     for layers, options, kind, match in [

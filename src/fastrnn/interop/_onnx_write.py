@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import fastrnn
 from fastrnn.interop._onnx_recurrent import ACTIVATIONS, CELLS, FUNCTIONS, GATES, PEEPHOLES, reordered
+from fastrnn.interop._options import check_options
 from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
 from fastrnn.layers._traits import ACTIVATIONS as NUMBERS
 from fastrnn.layers._traits import with_parameters
@@ -22,6 +23,7 @@ Array = NDArray[Any]
 VERSION = 17  # of the operator set; onnxruntime has it since 1.12
 IR_VERSION = 8
 IDS = np.dtype(np.int64)
+OPTIONS = {"nonlinearity", "activations", "reset_after", "peephole", "coupled", "clip"}
 
 
 class Graph:
@@ -73,10 +75,7 @@ class Graph:
 
 def written(layers: Any, state: bool, lengths: bool) -> bytes:
     """Return the file of some layers or a model."""
-    one_hot = isinstance(layers, LanguageModel) and layers.embedding_ is None
-    if isinstance(layers, LanguageModel):
-        layers = list(layers.layers.values())
-    chain = list(layers) if isinstance(layers, (list, tuple)) else [layers]
+    chain, one_hot = chain_of(layers)
     recurrent = check_chain(chain, state, lengths)
     axes: list[Any] = ["N", "T"] if not recurrent or recurrent[0].batch_first else ["T", "N"]
     graph = Graph(chain[0].dtype)
@@ -107,6 +106,17 @@ def written(layers: Any, state: bool, lengths: bool) -> bytes:
     return graph.file()
 
 
+def chain_of(layers: Any) -> tuple[list[Any], bool]:
+    """Return the layers from the input to the output, and whether the first reads ids as one-hot rows."""
+    if not isinstance(layers, LanguageModel):
+        return list(layers) if isinstance(layers, (list, tuple)) else [layers], False
+    named = layers.layers
+    others = named.keys() - {"embedding", "recurrent", "output"}
+    if others:
+        raise ValueError(f"layers must be a model of an embedding, a recurrent layer and an output, got also {others}")
+    return list(named.values()), "embedding" not in named
+
+
 def check_chain(chain: list[Any], state: bool, lengths: bool) -> list[Recurrent]:
     """Refuse layers that cannot follow one another in one graph; return the recurrent ones."""
     for layer in chain:
@@ -121,6 +131,8 @@ def check_chain(chain: list[Any], state: bool, lengths: bool) -> list[Recurrent]
         if isinstance(layer, Embedding) or widths(below)[1] != widths(layer)[0] or below.dtype != layer.dtype:
             raise ValueError(f"layers must fit one another in width and dtype, got {below!r} before {layer!r}")
     recurrent = [layer for layer in chain if isinstance(layer, Recurrent)]
+    for layer in recurrent:
+        check_options(layer, OPTIONS, "ONNX")
     if len({layer.batch_first for layer in recurrent}) > 1:
         raise ValueError("layers must all be batch_first or all be not")
     if not recurrent and (state or lengths):

@@ -8,8 +8,9 @@ from typing import Any
 from fastrnn.interop import _keras_source as keras_source
 from fastrnn.interop._keras_parse import ACTIVATIONS, CELLS, chain_of, steps_of
 from fastrnn.interop._keras_weights import arrays_of, parameters_of, suffixes
+from fastrnn.interop._options import check_options
 from fastrnn.interop.sequential import DenseStep, EmbeddingStep, RecurrentStep, Sequential, Step
-from fastrnn.layers import GRU, Dense, Embedding
+from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
 from fastrnn.layers._module import Layer
 from fastrnn.layers._parameter import check_values
 from fastrnn.layers.recurrent import Recurrent
@@ -57,10 +58,15 @@ def from_keras(source: Any, into: Any = None) -> Any:
         return _load_weights(os.fspath(source), into)
     if into is not None:
         raise ValueError("into is for a .weights.h5 file alone: everything else says itself which layers it holds")
-    config, weights = keras_source.describe(source)
-    if "layers" in config["config"]:
-        return Sequential(steps_of(chain_of(config), weights))
-    return _alone(steps_of([config], weights))
+    try:
+        config, weights = keras_source.describe(source)
+        if "layers" in config["config"]:
+            return Sequential(steps_of(chain_of(config), weights))
+        return _alone(steps_of([config], weights))
+    except KeyError as error:
+        raise ValueError(
+            f"source must be described as Keras 3 does, got no {error} where there should be one"
+        ) from error
 
 
 def _alone(steps: list[Step]) -> Any:
@@ -172,7 +178,7 @@ def _keras_layers(module: Any, layer: Any, options: dict[str, Any]) -> list[Any]
         made.build((None, layer.in_features))
         made.set_weights([value.T for value in layer.parameters.values()])
         return [made]
-    if not isinstance(layer, Recurrent):
+    if not isinstance(layer, (RNN, LSTM, GRU)):
         kind = type(layer).__name__
         raise TypeError(f"layer must be an RNN, LSTM, GRU, Dense or Embedding, or a list of them, got {kind}")
     chain: list[Any] = []
@@ -190,9 +196,7 @@ def _keras_layers(module: Any, layer: Any, options: dict[str, Any]) -> list[Any]
 
 def _keras_recurrent(module: Any, layer: Recurrent, options: dict[str, Any]) -> Any:
     """Return the Keras layer of one layer of a stack, without weights."""
-    for trait in ("peephole", "coupled", "clip"):
-        if getattr(layer, trait):
-            raise ValueError(f"{layer!r} cannot be given to Keras, whose cells have no {trait}")
+    check_options(layer, {"nonlinearity", "activations", "reset_after"}, "Keras")
     *gates, activation = layer.activations
     own: dict[str, Any] = {"use_bias": layer.bias, "dtype": layer.dtype.name, "activation": _name(layer, activation)}
     if gates:
