@@ -569,6 +569,10 @@ def test_wrong_inputs():
     ]:
         with pytest.raises(kind, match=match):
             ours.run(inputs | change)
+    x = normal("x", 2, 3)
+    lacking = interop.from_onnx(graph_of([onnx.helper.make_node("Concat", ["x", "x"], ["y"])], {"x": x}, ["y"]))
+    with pytest.raises(ValueError, match=r"y \(Concat\) cannot be run: it lacks the attribute 'axis'"):
+        lacking.run({"x": x})
     with pytest.raises(TypeError, match="inputs must be a mapping of names to arrays, got list"):
         ours.run([1])
 

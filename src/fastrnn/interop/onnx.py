@@ -191,6 +191,8 @@ def outputs_of(node: Node, recurrent: RecurrentNode | None, values: Mapping[str,
     inputs: list[Any] = [values[name] if name else None for name in node.inputs]
     try:
         results = recurrent(*inputs) if recurrent else OPERATORS[node.operator](node, *inputs)
+    except KeyError as error:
+        raise node.refuse(f"it lacks the attribute {error}") from error
     except (TypeError, ValueError, IndexError) as error:
         if str(error).startswith("the ONNX node"):
             raise
