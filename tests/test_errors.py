@@ -265,7 +265,7 @@ BAD_OPTIONS = {
     "hidden_size": [0, -1, 2.5, "3", None],
     "num_layers": [0, -1, 1.5, None],
     "dropout": [-0.1, 1.1, float("nan"), "half", None],
-    "proj_size": [1, 4, -1],
+    "proj_size": [5, 6, -1, 1.5],
     "dtype": ["float16", "int32", "single precision", "complex64"],
     "seed": [-1, 2**64, 1.5, "seed"],
     "init": ["xavier", -0.1, float("nan"), float("inf"), True],

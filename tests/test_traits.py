@@ -34,6 +34,10 @@ TRAITS = {
     "lstm-all": (
         "LSTM", {"activations": ("sigmoid", "softplus", "tanh"), "peephole": True, "coupled": True, "clip": 0.5},
     ),
+    "lstm-projected": ("LSTM", {"proj_size": 3}),
+    "lstm-projected-all": (
+        "LSTM", {"proj_size": 2, "activations": ("hard_sigmoid", "tanh", "softsign"), "peephole": True, "clip": 0.5},
+    ),
 }  # fmt: skip
 ACTIVATIONS = {
     "tanh": np.tanh,
@@ -86,12 +90,10 @@ def call_of(layer, N, T, options, dtype):
     shape = (N, T) if layer.batch_first else (T, N)
     rng = np.random.default_rng(5)
     drawn = {name: rng.random(shape) < 0.7 if isinstance(value, str) else value for name, value in options.items()}
-    D = 1 + layer.bidirectional
-    return {
-        "x": normal("x", *shape, layer.input_size, dtype=dtype), "state": state_like(layer, N, "s", dtype),
-        "dy": normal("dy", *shape, D * layer.hidden_size, dtype=dtype), "dstate": state_like(layer, N, "d", dtype),
-        **drawn,
-    }  # fmt: skip
+    width = (1 + layer.bidirectional) * (layer.proj_size or layer.hidden_size)
+    x, dy = (normal(name, *shape, columns, dtype=dtype) for name, columns in (("x", layer.input_size), ("dy", width)))
+    state, dstate = (state_like(layer, N, seed, dtype) for seed in "sd")
+    return {"x": x, "state": state, "dy": dy, "dstate": dstate, **drawn}
 
 
 @every_dtype
@@ -169,10 +171,10 @@ def test_bits(trait, dtype):
 
 
 @pytest.mark.parametrize(("H", "N"), [(40, 64), (300, 2)], ids=["rows", "units"])
-@pytest.mark.parametrize("trait", ["lstm-all", "gru-before-clip"])
+@pytest.mark.parametrize("trait", ["lstm-all", "gru-before-clip", "lstm-projected"])
 def test_threads(trait, H, N):
     layer = layer_of(trait, 20, H, init=0.1)
-    x, dy = normal("x", N, 40, 20), normal("dy", N, 40, H)
+    x, dy = normal("x", N, 40, 20), normal("dy", N, 40, layer.proj_size or H)
     before = fastrnn.get_num_threads()
     try:
         results = []
@@ -196,6 +198,63 @@ def test_saved(trait, tmp_path):
 
 
 # Each trait for itself
+
+
+@every_dtype
+@pytest.mark.parametrize(("H", "P"), [(5, 1), (33, 32), (70, 17), (16, 8)])
+def test_projection_equals_reference(H, P, dtype):
+    """Sizes that fill vectors and panels in part, more steps than one block, dropout between layers."""
+    options = {"proj_size": P, "bidirectional": True, "dropout": 0.4, "seed": 2}
+    layer = fastrnn.LSTM(7, H, 2, dtype=dtype, init="torch", **options)
+    twin = reference.LSTM(7, H, 2, dtype="float64", **options)
+    twin.load_state_dict(in_float64(layer.state_dict()))
+    x, dy = normal("x", 9, 60, 7, dtype=dtype), normal("dy", 9, 60, 2 * P, dtype=dtype)
+    lengths = [60, 0, 7, 60, 59, 1, 30, 60, 60]
+    for pad in ("zero", "hold"):
+        got, expected = (run(which, x, None, dy, lengths=lengths, pad=pad) for which in (layer, twin))
+        assert_all_close(got, expected, dtype)
+
+
+def test_projection_of_nothing():
+    """No rows, no steps: the state passes through, and every gradient is zero."""
+    layer = fastrnn.LSTM(3, 5, 2, proj_size=2, seed=0)
+    for N, T in ((0, 4), (3, 0)):
+        state, dstate = state_like(layer, N, "s"), state_like(layer, N, "d")
+        got = run(layer, np.ones((N, T, 3), "float32"), state, np.ones((N, T, 2), "float32"), dstate)
+        assert_same_bits((got["h"], got["c"], got["dh"], got["dc"]), (*state, *dstate))
+        assert not any(got[name].any() for name in layer.parameters)
+
+
+def test_projection_watched():
+    """dL/dh has the columns of h."""
+    layer = fastrnn.LSTM(3, 5, proj_size=2, dtype="float64", seed=0)
+    dy = normal("dy", 4, 6, 2, dtype="float64")
+    tape = layer.forward(normal("x", 4, 6, 3, dtype="float64"))[2]
+    tape.watch()
+    layer.backward(tape, dy)
+    (seen,) = tape.hidden_gradients()
+    assert seen.shape == (4, 6, 2)
+    assert_same_bits(seen[:, -1], dy[:, -1])
+    assert not np.isclose(seen[:, :-1], dy[:, :-1]).any()
+
+
+def test_projection_default_values():
+    """Orthonormal columns gate by gate, the projection from Glorot's distribution."""
+    layer = fastrnn.LSTM(3, 40, proj_size=20, dtype="float64", seed=0)
+    for gate in np.split(layer.parameters["weight_hh_l0"], 4):
+        assert_close(gate.T @ gate, np.eye(20), 1e-12)
+    bound = (6 / 60) ** 0.5
+    assert 0.95 * bound < np.abs(layer.parameters["weight_hr_l0"]).max() <= bound
+
+
+@pytest.mark.parametrize(("kind", "size", "words"), [
+    ("LSTM", 5, ["proj_size", "5"]), ("LSTM", -1, ["proj_size", "-1"]), ("GRU", 2, ["proj_size", "LSTM"]),
+    ("RNN", 2, ["proj_size", "LSTM"]),
+])  # fmt: skip
+def test_bad_projection(kind, size, words):
+    with pytest.raises(ValueError, match=words[0]) as caught:
+        getattr(fastrnn, kind)(3, 5, proj_size=size)
+    assert all(word in str(caught.value) for word in words)
 
 
 @every_dtype

@@ -8,5 +8,6 @@ from main_job import MAIN_JOB
 from optimizers import OPTIMIZERS
 from recurrence import RECURRENCE
 from threads import THREADS
+from traits import TRAITS
 
-MUTANTS = [*RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *KERAS_AND_ONNX]
+MUTANTS = [*RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *TRAITS, *KERAS_AND_ONNX]

@@ -23,6 +23,7 @@ class Weights:
         weight_hh: _Array,
         bias_ih: _Array | None,
         bias_hh: _Array | None,
+        weight_hr: _Array | None,
         peephole: _Array | None,
     ) -> None: ...
 

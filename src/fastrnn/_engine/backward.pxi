@@ -12,17 +12,17 @@ cdef struct Backward:
     const Steps* steps
     Block block                     # its rows: those of a whole number of steps
     Split split                     # of the time loop; the products of a block are always shared
-    Py_ssize_t state_row, input_row # H and I, rounded up to vectors
+    Py_ssize_t state_row, carry_row, input_row  # H, P and I, rounded up to vectors
     bint reverse
     Rows x, h_kept, c_kept, gates_kept, dy, dx, watched
     const int64_t* ids              # IN  [T, N] by the strides of x, or NULL
-    const real* h0                  # IN  [N, H] or NULL
+    const real* h0                  # IN  [N, P] or NULL
     const real* c0                  # IN  [N, H] or NULL
-    const real* dh_final            # IN  [N, H] or NULL: gradients of the final state
+    const real* dh_final            # IN  [N, P] or NULL: gradients of the final state
     const real* dc_final            # IN  [N, H] or NULL
-    real* dh0                       # OUT [N, H]
+    real* dh0                       # OUT [N, P]
     real* dc0                       # OUT [N, H] or NULL
-    Lie d_ih, d_hh                  # OUT [I, G*H], [H, G*H]
+    Lie d_ih, d_hh, d_hr            # OUT [I, G*H], [P, G*H], [H, P]
     real* db_ih                     # OUT [G*H] or NULL
     real* db_hh                     # OUT [G*H] or NULL
     real* d_peephole                # OUT [3, H] or NULL
@@ -33,17 +33,23 @@ cdef struct Backward:
     Py_ssize_t* n_of                # [block]
     const_row* dz_state             # [block] -> the vectors that the state feeds
     const_row* dz_input             # [block] -> the vectors that the input feeds
-    real* dh                        # [N, state_row]: carried from the later step
+    real* dh                        # [N, carry_row]: carried from the later step
     real* dc                        # [N, state_row]
     real** dh_rows                  # [N]: those of the step's active rows
     real* dreset                    # [N, state_row]: the gradient of r * h, where it is needed
     real** dreset_rows              # [N]
-    const_row* h_prev               # [block] -> [H]
+    const_row* h_prev               # [block] -> [P]
     const_row* reset_h              # [block] -> [H]
     const_row* c_prev               # [block] -> [H], where there are peepholes
     const_row* c                    # [block] -> [H]
     const_row* x_rows               # [block] -> [I]
     Panels input, state, candidate  # gradients of the weights, [panel][K][vectors * VLEN]
+    Block projection                # its dz: the whole gradients of h, where h is projected
+    Panels project                  # gradient of R, [panel][H][vectors * VLEN]
+    real* hidden                    # [block, state_row]: what it read
+    const_row* hidden_rows          # [block]
+    real* dhidden                   # [N, state_row]: the gradient of that
+    real** dhidden_rows             # [N]
     real* dx_copy                   # [block, input_row]
     real** dx_rows                  # [block]
 
@@ -64,7 +70,7 @@ cdef void place_backward(Backward* b, char** space) noexcept nogil:
     b.n_of = <Py_ssize_t*>carve(space, M * sizeof(Py_ssize_t))
     b.dz_state = <const_row*>carve(space, M * sizeof(real*))
     b.dz_input = <const_row*>carve(space, M * sizeof(real*))
-    b.dh = <real*>carve(space, N * b.state_row * sizeof(real))
+    b.dh = <real*>carve(space, N * b.carry_row * sizeof(real))
     b.dc = <real*>carve(space, N * b.state_row * sizeof(real))
     b.dh_rows = <real**>carve(space, N * sizeof(real*))
     b.dreset = <real*>carve(space, N * b.state_row * sizeof(real) if a.candidate.vectors else 0)
@@ -74,22 +80,50 @@ cdef void place_backward(Backward* b, char** space) noexcept nogil:
     b.c_prev = <const_row*>carve(space, M * sizeof(real*))
     b.c = <const_row*>carve(space, M * sizeof(real*))
     b.x_rows = <const_row*>carve(space, M * sizeof(real*))
-    b.state = forward_panels(a, &a.state, b.w.H, space)
+    b.state = forward_panels(a, &a.state, b.w.P, space)
     b.candidate = forward_panels(a, &a.candidate, b.w.H, space)
     if b.ids == NULL:
         b.input = forward_panels(a, &a.input, b.w.I, space)
     b.dx_copy = <real*>carve(space, M * b.input_row * sizeof(real) if need_dx else 0)
     b.dx_rows = <real**>carve(space, M * sizeof(real*) if need_dx else 0)
+    if b.w.projected:
+        place_back_projection(b, space)
+
+
+cdef void place_back_projection(Backward* b, char** space) noexcept nogil:
+    cdef const Layout* a = &b.w.project_layout
+    cdef Py_ssize_t N = b.steps.N, M = b.block.rows
+    b.projection.rows = M
+    place_block(&b.projection, a, b.w.H, space)
+    b.project = forward_panels(a, &a.state, b.w.H, space)
+    b.hidden = <real*>carve(space, M * b.state_row * sizeof(real))
+    b.hidden_rows = <const_row*>carve(space, M * sizeof(real*))
+    b.dhidden = <real*>carve(space, N * b.state_row * sizeof(real))
+    b.dhidden_rows = <real**>carve(space, N * sizeof(real*))
+
+
+cdef void start_back_projection(Backward* b) noexcept nogil:
+    cdef Py_ssize_t m, n
+    b.projection.team, b.projection.shares = b.block.team, b.block.shares
+    start_block(&b.projection, &b.w.project_layout, b.w.H)
+    if b.steps.T == 0:
+        clear_panels(&b.project)
+    for m in range(b.block.rows):
+        b.hidden_rows[m] = b.hidden + m * b.state_row
+    for n in range(b.steps.N):
+        b.dhidden_rows[n] = b.dhidden + n * b.state_row
 
 
 cdef void start_backward(Backward* b) noexcept nogil:
     """Fill what stays the same through the call."""
     cdef const Layout* a = &b.w.layout
-    cdef Py_ssize_t m, n, H = b.w.H
+    cdef Py_ssize_t m, n, H = b.w.H, P = b.w.P
     list_previous(b.steps, b.reverse, b.last, b.previous)
-    memset(b.dh, 0, b.steps.N * b.state_row * sizeof(real))
+    memset(b.dh, 0, b.steps.N * b.carry_row * sizeof(real))
     memset(b.dc, 0, b.steps.N * b.state_row * sizeof(real))
     start_block(&b.block, a, widest_row(b))
+    if b.w.projected:
+        start_back_projection(b)
     if b.d_peephole != NULL:
         memset(b.d_peephole, 0, 3 * H * sizeof(real))
     if b.steps.T == 0:
@@ -99,7 +133,7 @@ cdef void start_backward(Backward* b) noexcept nogil:
             clear_panels(&b.input)
     for n in range(b.steps.N):
         if b.dh_final != NULL:
-            memcpy(b.dh + n * b.state_row, b.dh_final + n * H, H * sizeof(real))
+            memcpy(b.dh + n * b.carry_row, b.dh_final + n * P, P * sizeof(real))
         if b.dc_final != NULL:
             memcpy(b.dc + n * b.state_row, b.dc_final + n * H, H * sizeof(real))
         b.dreset_rows[n] = b.dreset + n * b.state_row
@@ -129,10 +163,13 @@ cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
         if b.dy.data != NULL and k + AHEAD < s.k1:
             prefetch_row(row_at(&b.dy, s.t, rows[k + AHEAD]) + back.first, back.end - back.first)
         point_back(b, &back, s.t, n, m)
+        if w.projected:  # everything that reaches h has gone through R already
+            back.dh, back.dy, back.watched = b.dhidden_rows[s.n0 + k - s.k0], NULL, NULL
         if whole:
             b.t_of[m], b.n_of[m] = s.t, n
             b.h_prev[m], b.reset_h[m] = back.h_prev, back.gates + 3 * w.H
-            b.c_prev[m], b.c[m] = back.c_prev, back.c
+            if b.d_peephole != NULL:
+                b.c_prev[m], b.c[m] = back.c_prev, back.c
         CELLS[w.cell].backward(&back)
 
 
@@ -141,7 +178,7 @@ cdef inline Back begin_back(const Backward* b, const Span* s) noexcept nogil:
     cdef Py_ssize_t columns = TILE_VECTORS * VLEN
     memset(&back, 0, sizeof(Back))
     back.H, back.traits = b.w.H, &b.w.traits
-    back.first, back.end = s.q0 * columns, min(s.q1 * columns, b.w.H)
+    back.first, back.end = s.q0 * columns, b.w.H if b.w.projected else min(s.q1 * columns, b.w.H)
     back.dz_step = b.block.rows * b.w.layout.width * VLEN
     return back
 
@@ -154,15 +191,42 @@ cdef void point_back(const Backward* b, Back* back, Py_ssize_t t, Py_ssize_t n, 
         back.h_prev, back.c_prev = row_at(&b.h_kept, from_, n), row_at(&b.c_kept, from_, n)
     elif from_ == INITIAL:
         if b.h0 != NULL:
-            back.h_prev = b.h0 + n * back.H
+            back.h_prev = b.h0 + n * b.w.P
         if b.c0 != NULL:
             back.c_prev = b.c0 + n * back.H
     back.h, back.c = row_at(&b.h_kept, t, n), row_at(&b.c_kept, t, n)
     back.gates = row_at(&b.gates_kept, t, n)
-    back.dh, back.dc = b.dh + n * b.state_row, b.dc + n * b.state_row
+    back.dh, back.dc = b.dh + n * b.carry_row, b.dc + n * b.state_row
     back.dy = NULL if b.dy.data == NULL else row_at(&b.dy, t, n)
     back.watched = NULL if b.watched.data == NULL else row_at(&b.watched, t, n)
     back.dz = <real*>b.block.dz_rows[m]
+
+
+cdef void step_projection(Backward* b, const Span* s) noexcept nogil:
+    """The gradient of what the projection reads, from the whole one of h; also what it read, for the gradient of R."""
+    cdef const Layout* a = &b.w.project_layout
+    cdef const int32_t* rows = rows_at(b.steps, s.t)
+    cdef Py_ssize_t j, k, m, columns = TILE_VECTORS * VLEN, P = b.w.P, H = b.w.H
+    cdef real* hidden
+    cdef real* dz
+    cdef Inner inner = across_panels(&b.projection, a, &a.state)
+    cdef Back back = begin_back(b, s)
+    for k in range(s.k0, s.k1):
+        m = s.m + k - s.k0
+        point_back(b, &back, s.t, rows[k], m)
+        for j from 0 <= j < a.count * columns by VLEN:
+            dz = <real*>b.projection.dz_rows[m] + j // columns * b.projection.rows * columns + j % columns
+            if j >= P:
+                v_store(dz, v_set(0))
+                continue
+            v_store(dz, loss_gradient(&back, j, lanes(P, j)))
+            v_store(back.dh + j, v_set(0))
+        hidden = <real*>b.hidden_rows[m]
+        for j from 0 <= j < H by VLEN:
+            v_store(hidden + j, v_load_n(back.gates + 3 * H + j, lanes(H, j))
+                    * activate_one(&b.w.traits.h, v_load_n(back.c + j, lanes(H, j))))
+    gemm(s.k1 - s.k0, b.projection.dz_rows + s.m, &inner, &b.w.project_back, 0, b.w.project_back.count,
+         b.block.zero_rows, 0, b.dhidden_rows + s.n0, columns)
 
 
 cdef void step_candidate(Backward* b, const Span* s) noexcept nogil:
@@ -182,16 +246,17 @@ cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
     """dh of the step before: after every unit's dz."""
     cdef const int32_t* rows = rows_at(b.steps, s.t)
     cdef Py_ssize_t k, columns = TILE_VECTORS * VLEN, first = s.q0 * columns
-    cdef size_t width = (min(s.q1 * columns, b.state_row) - first) * sizeof(real)
+    cdef size_t width = (min(s.q1 * columns, b.carry_row) - first) * sizeof(real)
+    cdef size_t c_width = b.state_row * sizeof(real) if b.w.projected else width
     cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.state)
     cdef real** dh = b.dh_rows + s.n0
     for k in range(s.k0, s.k1):
-        dh[k - s.k0] = b.dh + rows[k] * b.state_row
+        dh[k - s.k0] = b.dh + rows[k] * b.carry_row
     gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, s.q0, s.q1, <const_row*>dh, columns, dh, columns)
     for k in range(s.k0, s.k1):
         if b.previous[s.t * b.steps.N + rows[k]] == ZERO:
-            memset(b.dh + rows[k] * b.state_row + first, 0, width)
-            memset(b.dc + rows[k] * b.state_row + first, 0, width)
+            memset(b.dh + rows[k] * b.carry_row + first, 0, width)
+            memset(b.dc + rows[k] * b.state_row + first, 0, c_width)
 
 
 cdef struct Descent:
@@ -212,6 +277,8 @@ cdef Py_ssize_t descend_rows(const Descent* d, Py_ssize_t n0, Py_ssize_t n1) noe
         span.t = time_of(s, steps.T, b.reverse)
         span.k0, span.k1 = place_of(steps, span.t, n0), place_of(steps, span.t, n1)
         span.m = M + span.k0
+        if b.w.projected:
+            step_projection(b, &span)
         step_gates(b, &span, True)
         if b.w.layout.candidate.vectors:
             step_candidate(b, &span)
@@ -361,7 +428,9 @@ cdef void end_block(Backward* b, Py_ssize_t M) noexcept nogil:
     cdef const Layout* a = &b.w.layout
     cdef Finish job = Finish(b, M)
     cdef Py_ssize_t m
-    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.H, &b.state)
+    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.P, &b.state)
+    if b.w.projected:
+        add_weights(&b.projection, &b.w.project_layout, &b.w.project_layout.state, b.hidden_rows, M, b.w.H, &b.project)
     if a.candidate.vectors:
         add_weights(&b.block, a, &a.candidate, b.reset_h, M, b.w.H, &b.candidate)
     add_bias(&b.block, a, M)
@@ -381,22 +450,24 @@ cdef void run_backward(void* argument, int task, int rank) noexcept nogil:
     """Number `task` of an array of layers and directions, from the last step to the first."""
     cdef Backward* b = <Backward*>argument + task
     cdef const Pack* w = b.w
-    cdef Py_ssize_t n, low, high = b.steps.T - 1, H = w.H, steps = max(b.block.rows // max(b.steps.N, 1), 1)
+    cdef Py_ssize_t n, low, high = b.steps.T - 1, H = w.H, P = w.P, steps = max(b.block.rows // max(b.steps.N, 1), 1)
     cdef unsigned int mode = denormals_flush()
     start_backward(b)
     while high >= 0:
         low = max(high - steps + 1, 0)
         end_block(b, descend(b, high, low))
-        b.block.fresh = False
+        b.block.fresh = b.projection.fresh = False
         high = low - 1
-    give_weights(&w.layout, &w.layout.state, &b.state, H, &b.d_hh)
+    give_weights(&w.layout, &w.layout.state, &b.state, P, &b.d_hh)
+    if w.projected:
+        give_weights(&w.project_layout, &w.project_layout.state, &b.project, H, &b.d_hr)
     give_weights(&w.layout, &w.layout.candidate, &b.candidate, H, &b.d_hh)
     if b.ids == NULL:
         give_weights(&w.layout, &w.layout.input, &b.input, w.I, &b.d_ih)
     if b.db_ih != NULL:
         give_bias(&w.layout, w.cell == GRU, b.block.bias, b.db_ih, b.db_hh)
     for n in range(b.steps.N):
-        memcpy(b.dh0 + n * H, b.dh + n * b.state_row, H * sizeof(real))
+        memcpy(b.dh0 + n * P, b.dh + n * b.carry_row, P * sizeof(real))
         if b.dc0 != NULL:
             memcpy(b.dc0 + n * H, b.dc + n * b.state_row, H * sizeof(real))
     denormals_restore(mode)

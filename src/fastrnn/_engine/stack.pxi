@@ -23,12 +23,12 @@ def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cn
     """Run all layers and directions; return what the backward pass needs, a `Kept` for each, or None.
 
     weights: `Weights` of layer 0 forward, layer 0 reverse, layer 1 forward, ...; x IN real [T, N, I] or int64 [T, N];
-    active, resets IN bool [T, N] or None; h0, c0 IN [L*D, N, H] or None; y OUT [T, N, D*H], at padded steps 0 or, with
-    `hold`, the row's latest output; h_final, c_final OUT [L*D, N, H], c_final of LSTMs only, else None; dropout:
+    active, resets IN bool [T, N] or None; h0 IN [L*D, N, P], c0 IN [L*D, N, H] or None; y OUT [T, N, D*P], at padded
+    steps 0 or, with `hold`, the row's latest output; h_final, c_final OUT as h0, c0, of LSTMs only, else None; dropout:
     (seed, count, p) or None.
     """
-    cdef Py_ssize_t T = x.shape[0], N = x.shape[1], H = (<Weights>weights[0]).pack.H
-    cdef Py_ssize_t layer, d, k, L = len(weights) // D, size = N * H
+    cdef Py_ssize_t T = x.shape[0], N = x.shape[1], H = (<Weights>weights[0]).pack.H, P = (<Weights>weights[0]).pack.P
+    cdef Py_ssize_t layer, d, k, L = len(weights) // D
     cdef Plan plan = Plan(T, N, active, resets)
     cdef real* h_initial = optional(h0, "h0")
     cdef real* c_initial = optional(c0, "c0")
@@ -41,7 +41,7 @@ def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cn
     cdef cnp.ndarray below = x, above = None
     cdef list tape = [] if keep else None
     for layer in range(L):
-        above = y if layer == L - 1 else pooled((T, N, D * H))
+        above = y if layer == L - 1 else pooled((T, N, D * P))
         rows = rows_of(above)
         for d in range(D):
             k = layer * D + d
@@ -50,19 +50,19 @@ def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cn
                 w.need_input()
             memset(&run[d], 0, sizeof(Forward))
             run[d].w, run[d].steps, run[d].n1, run[d].reverse, run[d].keep = &w.pack, &plan.steps, N, d == 1, keep
-            run[d].y = columns_of(&rows, d * H)
+            run[d].y = columns_of(&rows, d * P)
             run[d].ids, run[d].x = ids_of(below), input_rows(below)
-            run[d].h0, run[d].c0 = part_of(h_initial, k, size), part_of(c_initial, k, size)
-            run[d].h_final, run[d].c_final = h_out + k * size, part_of(c_out, k, size)
+            run[d].h0, run[d].c0 = part_of(h_initial, k, N * P), part_of(c_initial, k, N * H)
+            run[d].h_final, run[d].c_final = h_out + k * N * P, part_of(c_out, k, N * H)
             if keep:
                 kept = new_kept(&w.pack, plan, below, run[d].h0, run[d].c0, (h0, c0), d == 1,
-                                None if layer == L - 1 else above[:, :, d * H:(d + 1) * H])
+                                None if layer == L - 1 else above[:, :, d * P:(d + 1) * P])
                 keep_in(&run[d], kept)
                 tape.append(kept)
         forward_layer(run, D)
         if layer == L - 1 and not plan.steps.full:
             for d in range(D):
-                fill_padding(&plan.steps, &run[d].y, H, hold, d == 1)
+                fill_padding(&plan.steps, &run[d].y, P, hold, d == 1)
         below = above
         if dropout is not None and layer < L - 1:
             below = dropped(above, dropout, layer)
@@ -136,14 +136,15 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
                    bint hold, dropout):
     """Run all layers and directions backwards, the twin of `stack_forward`.
 
-    tape: what that returned; dy IN [T, N, D*H] or None; dh, dc IN [L*D, N, H] or None; dx OUT [T, N, I], zeros on entry
+    tape: what that returned; dy IN [T, N, D*P] or None; dh, dc IN as h0, c0 or None; dx OUT [T, N, I], zeros on entry
     at padded steps, or None; gradients: for each layer and direction a list of arrays to fill, weight_ih [I, G*H] (zeros
-    on entry where the input is ids), weight_hh [H, G*H], both biases [G*H] or None and the peepholes [3*H] or None;
-    dh0, dc0 OUT [L*D, N, H], dc0 of LSTMs only, else None; watched: arrays [T, N, H] for the gradient of every h, in the order of the layers, or None.
+    on entry where the input is ids), weight_hh [P, G*H], both biases [G*H], weight_hr [H, P] and the
+    peepholes [3*H] or None; dh0, dc0 OUT as h0, c0; watched: arrays [T, N, P] for the gradient of every h, in the order
+    of the layers, or None.
     """
     cdef Plan plan = (<Kept>tape[0]).plan
-    cdef Py_ssize_t T = plan.steps.T, N = plan.steps.N, H = (<Weights>weights[0]).pack.H
-    cdef Py_ssize_t layer, d, k, L = len(weights) // D, size = N * H
+    cdef Py_ssize_t T = plan.steps.T, N = plan.steps.N, H = (<Weights>weights[0]).pack.H, P = (<Weights>weights[0]).pack.P
+    cdef Py_ssize_t layer, d, k, L = len(weights) // D
     cdef real* dh_final = optional(dh, "dh")
     cdef real* dc_final = optional(dc, "dc")
     cdef real* dh_out = data_of(checked(dh0, "dh0"))
@@ -153,14 +154,14 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
     cdef Backward run[2]
     cdef cnp.ndarray above = dy, below
     if hold and dy is not None and not plan.steps.full:
-        above = pooled((T, N, D * H))
+        above = pooled((T, N, D * P))
         above[...] = dy
         rows = rows_of(above)
         for d in range(D):
-            part = columns_of(&rows, d * H)
-            gather_held(&plan.steps, &part, H, d == 1)
+            part = columns_of(&rows, d * P)
+            gather_held(&plan.steps, &part, P, d == 1)
     for layer in range(L - 1, -1, -1):
-        below = dx if layer == 0 else pooled((T, N, D * H))
+        below = dx if layer == 0 else pooled((T, N, D * P))
         for d in range(D):
             k = layer * D + d
             w = weights[k]
@@ -168,12 +169,12 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
             recall(&run[d], w, tape[k])
             if above is not None:
                 rows = rows_of(above)
-                run[d].dy = columns_of(&rows, d * H)
+                run[d].dy = columns_of(&rows, d * P)
             if below is not None:
                 run[d].dx = rows_of(below)
                 w.need_input_back()
-            run[d].dh_final, run[d].dc_final = part_of(dh_final, k, size), part_of(dc_final, k, size)
-            run[d].dh0, run[d].dc0 = dh_out + k * size, part_of(dc_out, k, size)
+            run[d].dh_final, run[d].dc_final = part_of(dh_final, k, N * P), part_of(dc_final, k, N * H)
+            run[d].dh0, run[d].dc0 = dh_out + k * N * P, part_of(dc_out, k, N * H)
             if watched is not None:
                 run[d].watched = rows_of(watched[k])
             give_into(&run[d], gradients[k])
@@ -197,10 +198,12 @@ cdef recall(Backward* b, Weights w, Kept kept):
 
 cdef give_into(Backward* b, list gradients):
     """Point a backward pass at the arrays for its gradients."""
-    d_ih, d_hh, db_ih, db_hh, d_peephole = gradients
+    d_ih, d_hh, db_ih, db_hh, d_hr, d_peephole = gradients
     b.d_ih = by_input(data_of(checked(d_ih, "d_ih")), &b.w.layout)
     b.d_hh = by_input(data_of(checked(d_hh, "d_hh")), &b.w.layout)
     b.db_ih, b.db_hh = optional(db_ih, "db_ih"), optional(db_hh, "db_hh")
+    if d_hr is not None:
+        b.d_hr = by_input(data_of(checked(d_hr, "d_hr")), &b.w.project_layout)
     b.d_peephole = optional(d_peephole, "d_peephole")
 
 
@@ -215,6 +218,8 @@ cdef backward_layer(Backward* directions, int D):
     cdef Rows below = directions[0].dx
     cdef cnp.ndarray second = None
     cdef list memory = []
+    if split == BY_UNITS and w.projected:  # what its gates and its carried gradient are cut into differs
+        split = ALONE
     if split == SIDE_BY_SIDE and below.data != NULL:  # each writes its own, and the sum is made at the end
         second = pooled((T, N, w.I))
         directions[1].dx = rows_of(second)
@@ -222,7 +227,7 @@ cdef backward_layer(Backward* directions, int D):
         b = &directions[d]
         b.split, b.add = split, d == 1 and second is None
         b.block.shares = 1 if split == SIDE_BY_SIDE else shares
-        b.state_row, b.input_row = round_up(w.H, VLEN), round_up(w.I, VLEN)
+        b.state_row, b.carry_row, b.input_row = round_up(w.H, VLEN), round_up(w.P, VLEN), round_up(w.I, VLEN)
         b.block.rows = min(max(BLOCK_ROWS // max(N, 1), 1), max(T, 1)) * N
         memory.append(backward_memory(b))
     cdef Team* team

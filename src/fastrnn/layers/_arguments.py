@@ -127,9 +127,14 @@ def flags(value: Any, name: str, T: int, N: int, batched: bool, batch_first: boo
 
 
 def check_state(
-    state: Any, names: tuple[str, ...], shape: tuple[int, int, int], batched: bool, dtype: np.dtype[Any], name: str
+    state: Any,
+    names: tuple[str, ...],
+    shapes: tuple[tuple[int, int, int], ...],
+    batched: bool,
+    dtype: np.dtype[Any],
+    name: str,
 ) -> tuple[Array | None, Array | None]:
-    """Return copies of h and c of a state, (L·D, N, H), None where there is none.
+    """Return copies of h and c of a state, (L·D, N, ·) of the given shapes, None where there is none.
 
     `name` is "state", where a pair must be whole, or "dstate", where an LSTM's pair may hold one None.
     """
@@ -148,7 +153,7 @@ def check_state(
     labels = [f"{name} {letter}" for letter in names] if len(names) == 2 else [name]
     checked = [
         None if part is None else check_part(part, label, shape, batched, dtype)
-        for part, label in zip(parts, labels, strict=True)
+        for part, label, shape in zip(parts, labels, shapes, strict=True)
     ]
     return checked[0], checked[1] if len(checked) == 2 else None
 

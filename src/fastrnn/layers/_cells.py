@@ -56,7 +56,7 @@ class LSTMBase(RecurrentBase):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
-        names = ("activations", "peephole", "coupled", "clip")
+        names = ("proj_size", "activations", "peephole", "coupled", "clip")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

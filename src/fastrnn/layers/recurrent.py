@@ -11,7 +11,7 @@ from fastrnn import _engine
 from fastrnn.layers import _arguments as arguments
 from fastrnn.layers._cells import GRUBase, LSTMBase, RNNBase
 from fastrnn.layers._parameter import Parameter
-from fastrnn.layers._recurrent import RecurrentBase
+from fastrnn.layers._recurrent import WEIGHTS, RecurrentBase
 from fastrnn.layers._traits import ACTIVATIONS, with_parameters
 from fastrnn.layers.stream import Stream
 from fastrnn.layers.tape import Tape
@@ -53,7 +53,8 @@ class Recurrent(RecurrentBase):
             (N, T, I) floating, or (T, N, I) where not `batch_first`, or (T, I) unbatched; or integer ids (N, T), (T, N)
             or (T,), which mean one-hot rows of size I.
         state : array or pair, optional
-            h, or (h, c) of an LSTM, each (L·D, N, H), (L·D, H) unbatched; zeros by default.
+            h, or (h, c) of an LSTM, each (L·D, N, H), (L·D, H) unbatched; zeros by default. h has P = `proj_size`
+            columns instead of H where that is set, here and everywhere.
         lengths : array of int, optional
             (N,) real steps of each row, from 0 to T; the rest is padding: output 0, the state frozen.
         mask : array of bool, optional
@@ -106,24 +107,29 @@ class Recurrent(RecurrentBase):
         engine = _engine.load(self.dtype)
         hold = arguments.check_pad(pad)
         rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
-        (T, N), D, H = rows.shape[:2], self._directions, self.hidden_size
+        (T, N), D, P = rows.shape[:2], self._directions, self._output_size
         active = arguments.check_active(lengths, mask, T, N, batched, self.batch_first)
         if rows.ndim == 2:
             arguments.check_ids(rows, active, self.input_size)
         restarts = arguments.check_resets(resets, T, N, batched, self.batch_first)
-        states = (self.num_layers * D, N, H)
+        states = self._state_shapes(N)
         h0, c0 = arguments.check_state(state, self._state_names, states, batched, self.dtype, "state")
-        shape = ((N, T, D * H) if self.batch_first else (T, N, D * H)) if batched else (T, D * H)
+        shape = ((N, T, D * P) if self.batch_first else (T, N, D * P)) if batched else (T, D * P)
         if out is not None:
             inputs = (rows, *(state if isinstance(state, (tuple, list)) else [state]))
             arguments.check_out(out, shape, self.dtype, inputs)
         y = out if out is not None and arguments.lies_by_rows(out) else engine.pooled(shape)
         h, c = self._new_states(states)
         weights, versions = self._weights(engine)
-        dropout = (self._dropout_seed, self.forward_count, self.dropout) if keep and self.dropout else None
+        dropout = self._draw(self.dropout) if keep else None
+        weight_dropout = self._draw(self.weight_dropout) if keep else None
+        if weight_dropout is not None:
+            weights = self._pack(engine, weight_dropout)
         y_rows = arguments.time_major(y, batched, self.batch_first)
         kept = engine.stack_forward(weights, D, rows, active, restarts, h0, c0, y_rows, h, c, keep, hold, dropout)
         tape = Tape(self, versions, shape, batched, hold, active, dropout, T, N, kept) if keep else None
+        if tape is not None and weight_dropout is not None:
+            tape.weight_dropout, tape.weights = weight_dropout, weights
         if out is not None and y is not out:
             out[...] = y
             y = out
@@ -158,8 +164,8 @@ class Recurrent(RecurrentBase):
             raise TypeError(f"tape must come from this layer's forward, got {type(tape).__name__}")
         tape.check(self)
         engine = _engine.load(self.dtype)
-        T, N, D, H = tape.T, tape.N, self._directions, self.hidden_size
-        states = (self.num_layers * D, N, H)
+        T, N, D = tape.T, tape.N, self._directions
+        states = self._state_shapes(N)
         given = arguments.check_gradient(dy, tape.y_shape, self.dtype)
         above = None if given is None else arguments.time_major(given, tape.batched, self.batch_first)
         dh, dc = arguments.check_state(dstate, self._state_names, states, tape.batched, self.dtype, "dstate")
@@ -167,12 +173,16 @@ class Recurrent(RecurrentBase):
         dx = None if ids else self._room_for_input(engine, tape)
         dh0, dc0 = self._new_states(states)
         grads = {name: self._room_for_gradient(engine, parameter, ids) for name, parameter in self._parameters.items()}
-        rooms = [self._named(grads, k) for k in range(states[0])]
-        watched = [np.zeros((T, N, H), self.dtype) for _ in range(states[0])] if tape.watching else None
+        rooms = [self._named(grads, k) for k in range(len(tape.kept))]
+        watched = [np.zeros((T, N, self._output_size), self.dtype) for _ in tape.kept] if tape.watching else None
+        weights = tape.weights or self._weights(engine)[0]
         engine.stack_backward(
-            self._weights(engine)[0], D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold, tape.dropout
+            weights, D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold, tape.dropout
         )
         tape.watched = watched or []
+        if tape.weight_dropout is not None:
+            for k, room in enumerate(rooms):
+                room[1][...] = tape.masked_weight(room[1], k)
         if not retain:
             tape.spend()
         for name, parameter in self._parameters.items():
@@ -194,8 +204,9 @@ class Recurrent(RecurrentBase):
         """
         return Stream(self, batch_size)
 
-    def _new_states(self, shape: tuple[int, int, int]) -> tuple[Array, Array | None]:
-        return np.empty(shape, self.dtype), np.empty(shape, self.dtype) if len(self._state_names) == 2 else None
+    def _new_states(self, shapes: tuple[tuple[int, int, int], ...]) -> tuple[Array, Array | None]:
+        states = [np.empty(shape, self.dtype) for shape in shapes]
+        return states[0], states[1] if len(states) == 2 else None
 
     def _given_state(self, h: Array, c: Array | None, batched: bool) -> State:
         """Return a state in the caller's form."""
@@ -225,15 +236,23 @@ class Recurrent(RecurrentBase):
             self._packed = (self._pack(engine), versions)
         return self._packed
 
-    def _pack(self, engine: Any) -> list[Any]:
+    def _pack(self, engine: Any, weight_dropout: tuple[int, int, float] | None = None) -> list[Any]:
         stored = {name: parameter.stored for name, parameter in self._parameters.items()}
         activations = [with_parameters(activation) for activation in self.activations]
         traits = ([(NUMBERS.index(kind), *numbers) for kind, *numbers in activations], self.clip, self.coupled)
         packs = []
         for k in range(self.num_layers * self._directions):
             arrays = self._named(stored, k)
+            if weight_dropout is not None:
+                arrays[1] = dropped_weights(engine, arrays[1], weight_dropout, k)
             packs.append(engine.Weights(self._number, traits, len(arrays[0]), self.hidden_size, *arrays))
         return packs
+
+
+def dropped_weights(engine: Any, array: Array, dropout: tuple[int, int, float], k: int) -> Array:
+    """Return a weight_hh as it is stored, or the gradient of the dropped one, times the mask of the k-th direction."""
+    product: Array = engine.dropped(array[None], dropout, WEIGHTS + k)[0]
+    return product
 
 
 class RNN(RNNBase, Recurrent):
@@ -249,7 +268,7 @@ class RNN(RNNBase, Recurrent):
         g, one of those that `LSTM` lists.
     clip : float, optional
         As of `LSTM`.
-    bidirectional, batch_first, bias, dropout, dtype, seed, init
+    bidirectional, batch_first, bias, dropout, weight_dropout, dtype, seed, init
         As of `LSTM`.
 
     Examples
@@ -297,8 +316,12 @@ class LSTM(LSTMBase, Recurrent):
         Whether there are `bias_ih` and `bias_hh`.
     dropout : float
         Probability with which `forward` drops a value between two layers of the stack.
-    proj_size : {0}
-        Projection is not built yet.
+    proj_size : int
+        P: where it is not 0, h = R (o tanh(c)) with the parameter `weight_hr_l0` (P, H), and h, y and what the
+        recurrent weights read have P columns (Sak et al. 2014; torch's `proj_size`).
+    weight_dropout : float
+        Probability with which `forward` drops a recurrent weight for the whole of the call, the others being scaled by
+        1 / (1 - p) (DropConnect, Wan et al. 2013; of recurrent weights, Merity et al. 2018).
     dtype : {"float32", "float64"}
         Of parameters and results.
     seed : int, optional
@@ -340,7 +363,7 @@ class GRU(GRUBase, Recurrent):
         Of the gates r and z, and of n; one of those that `LSTM` lists each.
     clip : float, optional
         As of `LSTM`.
-    bidirectional, batch_first, bias, dropout, dtype, seed, init
+    bidirectional, batch_first, bias, dropout, weight_dropout, dtype, seed, init
         As of `LSTM`.
 
     Examples

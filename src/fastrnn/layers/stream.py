@@ -40,8 +40,8 @@ class Stream:
             raise ValueError("a bidirectional layer has no stream: its reverse direction starts at the end")
         self._batch_size = check_size(batch_size, "batch_size")
         self._layer, self._dtype = layer, layer.dtype
-        self._x_shape, self._y_shape = (self.batch_size, layer.input_size), (self.batch_size, layer.hidden_size)
-        self._states = (layer.num_layers, self.batch_size, layer.hidden_size)
+        self._x_shape, self._y_shape = (self.batch_size, layer.input_size), (self.batch_size, layer._output_size)
+        self._states = layer._state_shapes(self.batch_size)
         self._open()
 
     @property

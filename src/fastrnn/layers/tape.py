@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastrnn import _engine
 from fastrnn.layers._arguments import as_given
+from fastrnn.layers._recurrent import WEIGHTS
 
 Array = NDArray[Any]
 
@@ -36,6 +37,8 @@ class Tape:
     watching: bool = False
     watched: list[Array] = field(default_factory=list)
     spent: bool = False
+    weight_dropout: tuple[int, int, float] | None = None
+    weights: list[Any] | None = None  # the packed parameters of this call, where they are not the layer's
 
     def check(self, layer: Any) -> None:
         """Refuse a backward pass that this tape cannot serve."""
@@ -50,6 +53,7 @@ class Tape:
         """Give the memory back."""
         self.spent = True
         self.kept = []
+        self.weights = None
 
     @property
     def nbytes(self) -> int:
@@ -74,6 +78,21 @@ class Tape:
             return []
         ones = np.ones((self.T, self.N, self.y_shape[-1]), self.layer.dtype)
         return [self._given(self.masked(ones, k)) for k in range(self.layer.num_layers - 1)]
+
+    def weight_masks(self) -> list[Array]:
+        """Return the masks on each `weight_hh`, in its shape, 0 or 1 / (1 - p); none without dropout of weights."""
+        self._refuse_spent("weight_masks")
+        if self.weight_dropout is None:
+            return []
+        names = [name for name in self.layer.parameters if name.startswith("weight_hh")]
+        ones = [np.ones(self.layer.parameters[name].shape[::-1], self.layer.dtype) for name in names]
+        return [np.array(self.masked_weight(array, k).T, order="C") for k, array in enumerate(ones)]
+
+    def masked_weight(self, array: Array, k: int) -> Array:
+        """Return an array [P, G*H] times the mask on the k-th weight_hh, transposed."""
+        assert self.weight_dropout is not None
+        product: Array = _engine.load(self.layer.dtype).dropped(array[None], self.weight_dropout, WEIGHTS + k)[0]
+        return product
 
     def masked(self, array: Array, layer: int) -> Array:
         """Return an array [T, N, J] times the mask on the output of a layer."""

@@ -30,13 +30,14 @@ Gradients = tuple[Array, State, dict[str, Array]]
 
 
 class Weights(NamedTuple):
-    """The parameters of one direction: weight_ih [G·H, I], weight_hh [G·H, H], bias_ih [G·H], bias_hh [G·H], and the
-    peepholes of i, f and o, [3·H]; None for what there is not."""
+    """The parameters of one direction: weight_ih [G·H, I], weight_hh [G·H, H], bias_ih [G·H], bias_hh [G·H]; of an LSTM
+    also weight_hr [P, H], with which weight_hh is [G·H, P], and the peepholes of i, f and o, [3·H], or None."""
 
     W: Array
     U: Array
     b_ih: Array
     b_hh: Array
+    R: Array | None = None
     p: Array | None = None
 
 
@@ -78,7 +79,8 @@ class LSTMCell:
     Rows in torch's order i, f, g, o (ONNX has i, o, f, c, and calls g "c").
 
     With peepholes (Gers and Schmidhuber 2000; ONNX's input P) p_i ⊙ c and p_f ⊙ c join the sums of i and f, and
-    p_o ⊙ c' that of o. `coupled` sets f = 1 - i (Greff et al. 2017; ONNX's input_forget).
+    p_o ⊙ c' that of o. `coupled` sets f = 1 - i (Greff et al. 2017; ONNX's input_forget). With a projection
+    h' = R (o ⊙ h(c')) (Sak, Senior and Beaufays 2014; torch's proj_size).
     """
 
     gates = 4
@@ -100,14 +102,21 @@ class LSTMCell:
         c_new = f * c + i * g
         o = self.f(o + p_o * c_new)
         h_new = o * self.h(c_new)
+        if w.R is not None:
+            h_new = h_new @ w.R.T
         return (h_new, c_new), {"i": i, "f": f, "g": g, "o": o, "c": c_new, "h": h_new}
 
     def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights) -> Gradients:
         (h, c), (dh_new, dc_new) = state, dstate
         i, f, g, o, c_new = (kept[name] for name in "ifgoc")
         p_i, p_f, p_o = np.zeros((3, 1), h.dtype) if w.p is None else np.split(w.p, 3)
-        # h' = o ⊙ h(c'), o = f(... + p_o ⊙ c')
+        gradients = {}
         squashed = self.h(c_new)
+        # h' = R (o ⊙ h(c'))
+        if w.R is not None:
+            gradients["R"] = dh_new.T @ (o * squashed)
+            dh_new = dh_new @ w.R
+        # o ⊙ h(c'), o = f(... + p_o ⊙ c')
         da_o = dh_new * squashed * self.f.slope(o)
         dc_new = dc_new + dh_new * o * self.h.slope(squashed) + da_o * p_o
         # c' = f ⊙ c + i ⊙ g
@@ -119,7 +128,7 @@ class LSTMCell:
         dc = dc_new * f + da_i * p_i + da_f * p_f
         da = np.concatenate([da_i, da_f, da_g, da_o], axis=1)
         dh = da @ w.U
-        gradients = {"U": da.T @ h, "b_hh": da.sum(axis=0)}
+        gradients |= {"U": da.T @ h, "b_hh": da.sum(axis=0)}
         if w.p is not None:
             gradients["p"] = np.concatenate([da_i * c, da_f * c, da_o * c_new], axis=1).sum(axis=0)
         return da, (dh, dc), gradients

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastrnn.layers import _arguments as arguments
 from fastrnn.layers import tape as engine_tape
 from fastrnn.layers._cells import GRUBase, LSTMBase, RNNBase
-from fastrnn.layers._recurrent import RecurrentBase
+from fastrnn.layers._recurrent import WEIGHTS, RecurrentBase
 from fastrnn.reference.cells import Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State, Weights
 from fastrnn.reference.dropout import dropout_mask
 from fastrnn.reference.sequence import (
@@ -43,9 +43,16 @@ class Tape(engine_tape.Tape):
     def gates(self) -> list[dict[str, Array]]:
         """Return every gate and state: LSTM i, f, g, o, c, h; GRU r, z, n, h; RNN h."""
         self._refuse_spent("gates")
-        H = self.layer.hidden_size
         names = self.layer._cell.shown
-        return [{name: self._given(kept.sequence(name, H)) for name in names} for kept in self.kept]
+        widths = {name: self.layer._output_size if name == "h" else self.layer.hidden_size for name in names}
+        return [{name: self._given(kept.sequence(name, widths[name])) for name in names} for kept in self.kept]
+
+    def masked_weight(self, array: Array, k: int) -> Array:
+        """Return an array [P, G·H] times the mask on the k-th weight_hh, transposed."""
+        assert self.weight_dropout is not None
+        seed, count, p = self.weight_dropout
+        mask: Array = dropout_mask(seed, count, WEIGHTS + k, (1, *array.shape), p, array.dtype)[0]
+        return array * mask
 
     def masked(self, array: Array, layer: int) -> Array:
         """Return an array [T, N, J] times the mask on the output of a layer."""
@@ -74,7 +81,7 @@ class Recurrent(RecurrentBase):
         out: Array | None = None,
     ) -> tuple[Array, Any]:
         """Return y and the final state, without dropout."""
-        return self._run(x, state, lengths, mask, resets, pad, out, dropout=0.0)[:2]
+        return self._run(x, state, lengths, mask, resets, pad, out, keep=False)[:2]
 
     def forward(
         self,
@@ -88,27 +95,29 @@ class Recurrent(RecurrentBase):
         out: Array | None = None,
     ) -> tuple[Array, Any, Tape]:
         """Return y, the final state and the tape for `backward`, with dropout."""
-        result = self._run(x, state, lengths, mask, resets, pad, out, self.dropout)
+        result = self._run(x, state, lengths, mask, resets, pad, out, keep=True)
         self.forward_count += 1
         return result
 
     def _run(
-        self, x: Any, state: Any, lengths: Any, mask: Any, resets: Any, pad: str, out: Array | None, dropout: float
+        self, x: Any, state: Any, lengths: Any, mask: Any, resets: Any, pad: str, out: Array | None, keep: bool
     ) -> tuple[Array, Any, Tape]:
         holds = arguments.check_pad(pad)
         rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
-        (T, N), H = rows.shape[:2], self.hidden_size
+        T, N = rows.shape[:2]
         active = arguments.check_active(lengths, mask, T, N, batched, self.batch_first)
         if rows.ndim == 2:
             arguments.check_ids(rows, active, self.input_size)
         starts = arguments.check_resets(resets, T, N, batched, self.batch_first)
         initial = self._state(state, N, batched, "state")
-        shape = (*arguments.as_given(np.empty((T, N)), batched, self.batch_first).shape, self._directions * H)
+        steps = arguments.as_given(np.empty((T, N)), batched, self.batch_first).shape
+        shape = (*steps, self._directions * self._output_size)
         given = state if isinstance(state, (tuple, list)) else (state,)
         arguments.check_out(out, shape, self.dtype, (rows, *given))
 
-        masks = (self._dropout_seed, self.forward_count, dropout) if dropout else None
+        masks = self._draw(self.dropout) if keep else None
         tape = Tape(self, self._versions(), shape, batched, holds, active, masks, T, N, [])
+        tape.weight_dropout = self._draw(self.weight_dropout) if keep else None
         active = np.ones((T, N), bool) if active is None else active
         starts = np.zeros((T, N), bool) if starts is None else starts
         final = tuple(part.copy() for part in initial)
@@ -116,7 +125,8 @@ class Recurrent(RecurrentBase):
             outputs = []
             for k, reverse in self._passes(layer):
                 kept = Pass(rows, active, restarts(starts, active, reverse), time_order(T, reverse))
-                h, last = forward_direction(self._cell, self._weights(k), tuple(part[k] for part in initial), kept)
+                before = tuple(part[k] for part in initial)
+                h, last = forward_direction(self._cell, self._weights(k, tape), before, kept)
                 for part, value in zip(final, last, strict=True):
                     part[k] = value
                 if holds and layer == self.num_layers - 1:
@@ -124,7 +134,7 @@ class Recurrent(RecurrentBase):
                 outputs.append(h)
                 tape.kept.append(kept)
             rows = np.concatenate(outputs, axis=2)
-            if dropout and layer < self.num_layers - 1:
+            if masks and layer < self.num_layers - 1:
                 rows = tape.masked(rows, layer)
         y = np.empty(shape, self.dtype) if out is None else out
         y[...] = arguments.as_given(rows, batched, self.batch_first)
@@ -145,19 +155,21 @@ class Recurrent(RecurrentBase):
         initial = tuple(part.copy() for part in last)
         grads: dict[str, Array] = {}
         watched: dict[int, Array] = {}
-        H = self.hidden_size
+        P = self._output_size
         below: Array | None = None
         for layer in reversed(range(self.num_layers)):
             below = None
             for k, reverse in self._passes(layer):
-                kept, part = tape.kept[k], above[:, :, reverse * H : (reverse + 1) * H]
+                kept, part = tape.kept[k], above[:, :, reverse * P : (reverse + 1) * P]
                 if tape.hold and layer == self.num_layers - 1:
                     part = hold_backward(part, kept.active, kept.order)
                 dx, first, gradients, watched[k] = backward_direction(
-                    self._cell, self._weights(k), part, tuple(part[k] for part in last), kept
+                    self._cell, self._weights(k, tape), part, tuple(part[k] for part in last), kept
                 )
                 for gradient, value in zip(initial, first, strict=True):
                     gradient[k] = value
+                if tape.weight_dropout:
+                    gradients = gradients._replace(U=tape.masked_weight(gradients.U.T, k).T)
                 names = self._named({name: name for name in self._parameters}, k)
                 grads |= dict(zip(names, gradients, strict=True))
                 if dx is not None:
@@ -180,17 +192,21 @@ class Recurrent(RecurrentBase):
         """Each direction of a layer: its place in a state, and whether it is the reverse one."""
         return [(layer * self._directions + d, d == 1) for d in range(self._directions)]
 
-    def _weights(self, k: int) -> Weights:
-        W, U, b_ih, b_hh, p = self._named(self.parameters, k)
+    def _weights(self, k: int, tape: Tape) -> Weights:
+        W, U, b_ih, b_hh, R, p = self._named(self.parameters, k)
+        if tape.weight_dropout:
+            U = tape.masked_weight(U.T, k).T
         if not self.bias:
             b_ih = b_hh = np.zeros(len(W), self.dtype)
-        return Weights(W, U, b_ih, b_hh, p)
+        return Weights(W, U, b_ih, b_hh, R, p)
 
     def _state(self, state: Any, N: int, batched: bool, name: str) -> State:
-        """Return a copy of a state or of its gradient as a tuple of (L·D, N, H), zeros for None."""
-        shape = (self.num_layers * self._directions, N, self.hidden_size)
-        parts = arguments.check_state(state, self._cell.states, shape, batched, self.dtype, name)
-        return tuple(np.zeros(shape, self.dtype) if part is None else part for part in parts[: len(self._cell.states)])
+        """Return a copy of a state or of its gradient as a tuple of (L·D, N, ·), zeros for None."""
+        shapes = self._state_shapes(N)
+        parts = arguments.check_state(state, self._cell.states, shapes, batched, self.dtype, name)
+        return tuple(
+            np.zeros(shape, self.dtype) if part is None else part for part, shape in zip(parts, shapes, strict=False)
+        )
 
     def _shown(self, state: State, batched: bool) -> Any:
         """Return a state as the caller sees it: h, or the pair (h, c)."""

@@ -39,11 +39,11 @@ class Pass:
         arrays += [part for state in self.before.values() for part in state]
         return sum(array.nbytes for array in arrays)
 
-    def sequence(self, name: str, H: int) -> Array:
-        """Return a gate or state of every step, [T, N, H], zeros at padded steps."""
+    def sequence(self, name: str, width: int) -> Array:
+        """Return a gate or state of every step, [T, N, width], zeros at padded steps."""
         T, N = self.active.shape
         values = [self.steps[t][name] for t in range(T)]
-        shown = np.zeros((T, N, H), values[0].dtype if values else None)
+        shown = np.zeros((T, N, width), values[0].dtype if values else None)
         for t in range(T):
             shown[t, self.active[t]] = values[t]
         return shown
