@@ -420,6 +420,7 @@ CELL_OPTIONS = {
     "gru-before": ("GRU", {"reset_after": False, "activations": (("scaled_tanh", 0.9, 1.1), ("leaky_relu", 0.3))}),
     "rnn": ("RNN", {"nonlinearity": ("affine", 0.5, 0.1), "clip": 0.9}),
     "rnn-default": ("RNN", {"nonlinearity": "hard_sigmoid"}),
+    "in-training-only": ("GRU", {"dropout": 0.5, "weight_dropout": 0.5}),
 }
 
 
@@ -504,6 +505,7 @@ def test_to_onnx_refuses(tmp_path):
         ([lstm, fastrnn.Dense(H, 2, dtype="float64")], {}, ValueError, "fit one another"),
         ([lstm, fastrnn.GRU(H, 2, batch_first=False)], {}, ValueError, "batch_first"),
         (dense, {"state": True}, ValueError, "layers has none"),
+        ([fastrnn.LSTM(I, H, proj_size=2), fastrnn.Dense(2, 2)], {}, ValueError, "to ONNX, which has no proj_size"),
     ]:
         with pytest.raises(kind, match=match):
             written(layers, tmp_path, **options)

@@ -23,7 +23,7 @@ Array = NDArray[Any]
 VERSION = 17  # of the operator set; onnxruntime has it since 1.12
 IR_VERSION = 8
 IDS = np.dtype(np.int64)
-OPTIONS = {"nonlinearity", "activations", "reset_after", "peephole", "coupled", "clip"}
+OPTIONS = {"nonlinearity", "activations", "reset_after", "peephole", "coupled", "clip", "weight_dropout"}
 
 
 class Graph:
@@ -127,12 +127,12 @@ def check_chain(chain: list[Any], state: bool, lengths: bool) -> list[Recurrent]
             )
     if not chain:
         raise ValueError("layers must be at least one layer, got an empty list")
-    for below, layer in pairwise(chain):
-        if isinstance(layer, Embedding) or widths(below)[1] != widths(layer)[0] or below.dtype != layer.dtype:
-            raise ValueError(f"layers must fit one another in width and dtype, got {below!r} before {layer!r}")
     recurrent = [layer for layer in chain if isinstance(layer, Recurrent)]
     for layer in recurrent:
         check_options(layer, OPTIONS, "ONNX")
+    for below, layer in pairwise(chain):
+        if isinstance(layer, Embedding) or widths(below)[1] != widths(layer)[0] or below.dtype != layer.dtype:
+            raise ValueError(f"layers must fit one another in width and dtype, got {below!r} before {layer!r}")
     if len({layer.batch_first for layer in recurrent}) > 1:
         raise ValueError("layers must all be batch_first or all be not")
     if not recurrent and (state or lengths):
