@@ -1,4 +1,4 @@
-"""Layers from other systems and for them: everything is converted exactly, or refused with the reason."""
+"""Weights and models of other systems: converted without change of result, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastrnn.interop.keras import from_keras, to_keras
+    from fastrnn.interop.onnx import from_onnx, to_onnx
     from fastrnn.interop.torch import from_torch, to_torch
 
-__all__ = ["from_torch", "to_torch"]
+__all__ = ["from_keras", "from_onnx", "from_torch", "to_keras", "to_onnx", "to_torch"]
 
-_MODULES = {"from_torch": "torch", "to_torch": "torch"}
+_MODULES = {name: name.partition("_")[2] for name in __all__}
 
 
 def __getattr__(name: str) -> Any:
