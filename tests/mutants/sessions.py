@@ -15,7 +15,7 @@ def pool(name: str, old: str, new: str, test: str) -> Mutant:
 SESSIONS = [
     pool(
         "pool-h-written-where-it-is-read",
-        "s.h[k] = state + H if now == 0 else state", "s.h[k] = state if now == 0 else state + H", POOL,
+        "s.h[k] = state + P if now == 0 else state", "s.h[k] = state if now == 0 else state + P", POOL,
     ),
     pool(
         "pool-turn-not-taken",
