@@ -162,6 +162,7 @@ cdef inline Inner run_of(Py_ssize_t K) noexcept nogil:
 cdef struct Pack:
     # the parameters of one layer and direction as the engine reads them
     int cell, activation
+    int storage                                         # of the forward panels: FULL_PRECISION, or quantized.pxi's
     Py_ssize_t I, H
     Layout layout
     Panels input, state, candidate                      # forward

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from fastrnn.layers._parameter import Parameter
 from fastrnn.layers._recurrent import RecurrentBase
 from fastrnn.layers.stream import Stream
 from fastrnn.layers.tape import Tape
+
+if TYPE_CHECKING:
+    from fastrnn.layers.quantized import Quantized
 
 Array = NDArray[Any]
 State = Any  # an array, or the pair (h, c) of an LSTM
@@ -25,7 +28,7 @@ class Recurrent(RecurrentBase):
 
     _transient = ("_packed",)
     _packed: tuple[list[Any], tuple[int, ...]] | None = None
-    _state_names: ClassVar[tuple[str, ...]] = ("h",)
+    _state_names: tuple[str, ...] = ("h",)
     _gate_names: ClassVar[tuple[str, ...]]
     _number: int  # the engine's number of the cell
     _activation: int = 0
@@ -195,6 +198,23 @@ class Recurrent(RecurrentBase):
             The layer is bidirectional.
         """
         return Stream(self, batch_size)
+
+    def quantize(self, precision: str) -> Quantized:
+        """Return a copy for inference alone, its weights converted to a lower precision.
+
+        Parameters
+        ----------
+        precision : {"bfloat16", "int8"}
+            Of the weights; a quantized layer takes a half or a quarter of the memory.
+
+        Raises
+        ------
+        ValueError
+            The precision is another, or a weight is nan or inf.
+        """
+        from fastrnn.layers.quantized import Quantized
+
+        return Quantized(self, precision)
 
     def _new_states(self, shape: tuple[int, int, int]) -> tuple[Array, Array | None]:
         return np.empty(shape, self.dtype), np.empty(shape, self.dtype) if len(self._state_names) == 2 else None

@@ -17,6 +17,7 @@ from fastrnn.layers import tape as engine_tape
 from fastrnn.layers._recurrent import RecurrentBase
 from fastrnn.reference.cells import NONLINEARITIES, Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State
 from fastrnn.reference.dropout import dropout_mask
+from fastrnn.reference.quantized import PRECISIONS, quantized
 from fastrnn.reference.sequence import (
     Pass,
     Weights,
@@ -59,6 +60,7 @@ class Recurrent(RecurrentBase):
     """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM` and `GRU`."""
 
     _cell: Cell
+    _precision: str | None = None  # of the weights, where that is less than dtype's
 
     def __call__(
         self,
@@ -182,8 +184,19 @@ class Recurrent(RecurrentBase):
         count = 4 if self.bias else 2
         return list(self._parameters)[k * count : (k + 1) * count]
 
+    def quantize(self, precision: str) -> Recurrent:
+        """Return a float64 layer with this one's weights rounded as the engine rounds them, for inference."""
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        layer = type(self)(**{**self.get_config(), "dtype": "float64"})
+        layer.load_state_dict(self.state_dict())
+        layer._precision = precision
+        return layer
+
     def _weights(self, k: int) -> Weights:
         values = [self._parameters[name].value for name in self._names(k)]
+        if self._precision:
+            values[:2] = [quantized(matrix, self._precision) for matrix in values[:2]]
         if not self.bias:
             values += [np.zeros(len(values[0]), self.dtype)] * 2
         return Weights(*values)
