@@ -1,4 +1,4 @@
-"""Time layers in bfloat16 and int8 beside float32, one thread, sequences of 32 steps, I = H.
+"""Time layers in bfloat16 and int8 beside float32, one thread, I = H: calls over 32 steps, and steps of a stream.
 
     python benchmarks/quantized.py [--rounds 9]
 
@@ -20,12 +20,20 @@ SAMPLE = 0.02  # seconds
 PRECISIONS = ("bfloat16", "int8")
 
 
-def sample(layer, x, out, repeats: int) -> float:
+def sample(call, x, out, repeats: int) -> float:
     """Return the seconds of one call, the mean of some in a row."""
     begin = perf_counter()
     for _ in range(repeats):
-        layer(x, out=out)
+        call(x, out=out)
     return (perf_counter() - begin) / repeats
+
+
+def compare(calls, x, shape: tuple[int, ...], rounds: int) -> tuple[float, float, float]:
+    """Return the seconds of the first call, and how many times as long as each of the others it takes."""
+    out = np.empty(shape, "float32")
+    repeats = max(1, int(SAMPLE / sample(calls[0], x, out, 2)))
+    times = np.array([[sample(call, x, out, repeats) for call in calls] for _ in range(rounds)])
+    return median(times[:, 0]), median(times[:, 0] / times[:, 1]), median(times[:, 0] / times[:, 2])
 
 
 def main() -> None:
@@ -35,21 +43,20 @@ def main() -> None:
     fastrnn.set_num_threads(1)
     paths = [f"{precision}: {fastrnn.LSTM(1, 1).quantize(precision).path}" for precision in PRECISIONS]
     print(f"{machine.cpu_name()}, {fastrnn.cpu_info()['isa']}; {'; '.join(paths)}\n")
-    print("| cell | H | N | float32, µs a step | bfloat16 | int8 |\n| --- | --: | --: | --: | --: | --: |")
+    print("| cell | H | N | T | float32, µs a step | bfloat16 | int8 |\n| --- | --: | --: | --: | --: | --: | --: |")
     for cell in (fastrnn.LSTM, fastrnn.GRU):
         for H in (128, 256, 512, 1024):
             layer = cell(H, H, seed=0, init=1 / H**0.5)
             layers = [layer, *[layer.quantize(precision) for precision in PRECISIONS]]
-            for N in (1, 8, 32):
-                x = np.random.default_rng(0).standard_normal((N, T, H), dtype="float32")
-                expected, out = layer(x)[0], np.empty((N, T, H), "float32")
-                for other in layers[1:]:
-                    assert np.abs(other(x)[0] - expected).max() < 0.05
-                repeats = max(1, int(SAMPLE / sample(layer, x, out, 1)))
-                times = np.array([[sample(each, x, out, repeats) for each in layers] for _ in range(rounds)])
-                ratios = [median(times[:, 0] / times[:, k]) for k in (1, 2)]
-                step = 1e6 * median(times[:, 0]) / T
-                print(f"| {cell.__name__} | {H} | {N} | {step:.1f} | {ratios[0]:.2f} | {ratios[1]:.2f} |", flush=True)
+            x = np.random.default_rng(0).standard_normal((32, T, H), dtype="float32")
+            for other in layers[1:]:
+                assert np.abs(other(x)[0] - layer(x)[0]).max() < 0.05
+            cases = [(1, "a stream", [each.stream().step for each in layers], x[:1, 0], (1, H), 1)]
+            cases += [(N, str(T), layers, x[:N], (N, T, H), T) for N in (1, 8, 32)]
+            for N, what, calls, inputs, shape, steps in cases:
+                seconds, bfloat16, int8 = compare(calls, inputs, shape, rounds)
+                row = f"{N} | {what} | {1e6 * seconds / steps:.1f} | {bfloat16:.2f} | {int8:.2f}"
+                print(f"| {cell.__name__} | {H} | {row} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,15 @@
 #ifndef FASTRNN_QUANT_H
 #define FASTRNN_QUANT_H
 
+#include "cpu.h"
 #include "gemm.h"
 
 enum { FULL_PRECISION = 0, BFLOAT16 = 1, INT8 = 2 };
 
 /* A product with panels of low precision: `rows` rows of a panel, `rest` (0 or 1) of a row's first half after them, and
- * `scales` numbers from a panel's beginning to its scales. */
+ * `scales` numbers from a panel's beginning to its scales; `fused`: by vpdpwssd. */
 typedef struct {
-    int storage, rest;
+    int storage, rest, fused;
     ptrdiff_t rows, scales;
     const Panels *b;
     PanelSteps panel;
@@ -29,13 +30,21 @@ ALWAYS_INLINE ptrdiff_t low_rows(int storage, ptrdiff_t K) { return storage == I
 /* Half of what quantize_row stores of a row of K, which are whole vectors. */
 ALWAYS_INLINE ptrdiff_t quantized_words(ptrdiff_t K) { return (low_rows(INT8, K) + VLEN - 1) / VLEN * VLEN; }
 
+#if defined(__AVX512BW__)
+#define MAY_FUSE 1
+#define FUSED_PAIRS cpu_has_avx512vnni()
+#else
+#define MAY_FUSE 0 /* so that no second loop is compiled */
+#define FUSED_PAIRS 0
+#endif
+
 ALWAYS_INLINE LowProduct low_product(int storage, ptrdiff_t K, const Panels *b, ptrdiff_t init_panel,
     ptrdiff_t out_panel)
 {
     const PanelSteps panel = {b->panel_step, init_panel, out_panel};
     const ptrdiff_t rows = low_rows(INT8, K);
-    if (storage == INT8) return (LowProduct){INT8, 0, rows, rows * b->row_step, b, panel};
-    return (LowProduct){BFLOAT16, (int)(K % 2), K / 2, 0, b, panel};
+    if (storage == INT8) return (LowProduct){INT8, 0, FUSED_PAIRS, rows, rows * b->row_step, b, panel};
+    return (LowProduct){BFLOAT16, (int)(K % 2), 0, K / 2, 0, b, panel};
 }
 
 /* Where k stands: in which row of a panel, and at which bit of a lane. int8 takes a lane's four k from the four quarters
@@ -73,7 +82,8 @@ ALWAYS_INLINE vec v_from_bits(vbits a) { return (vec)a; }
 #endif
 
 /* even_bytes, odd_bytes: bytes 0 and 2, 1 and 3 of each lane as two 16-bit numbers; add_pairs: c plus the two products of
- * 16-bit numbers in each lane. IN_REGISTER: the value is wanted in a register now. Left alone, a compiler
+ * 16-bit numbers in each lane, the same exact sums `fused` or not (an assembler knows vpdpwssd without a compiler's flag,
+ * which would let it into code that every AVX-512 machine runs). IN_REGISTER: the value is wanted in a register now. Left alone, a compiler
  * adds products up before they meet their sum, or reads a weight again for every row. */
 #if defined(__AVX512F__)
 #define IN_REGISTER(a) __asm__("" : "+v"(a))
@@ -83,21 +93,26 @@ ALWAYS_INLINE vec v_from_bits(vbits a) { return (vec)a; }
 #define IN_REGISTER(a) (void)(a)
 #endif
 #if defined(__AVX512BW__)
-#define INT8_PATH "avx512 vpmaddwd"
+#define INT8_PATH (FUSED_PAIRS ? "avx512 vpdpwssd" : "avx512 vpmaddwd")
 ALWAYS_INLINE vbits odd_bytes(vbits w) { return (vbits)_mm512_srai_epi16((__m512i)w, 8); }
 ALWAYS_INLINE vbits even_bytes(vbits w) { return odd_bytes((vbits)_mm512_slli_epi16((__m512i)w, 8)); }
-ALWAYS_INLINE vbits add_pairs(vbits a, vbits b, vbits c)
+ALWAYS_INLINE vbits add_pairs(const int fused, vbits a, vbits b, vbits c)
 {
-    c += (vbits)_mm512_madd_epi16((__m512i)a, (__m512i)b);
-    IN_REGISTER(c);
+    if (fused) {
+        __asm__("vpdpwssd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+    } else {
+        c += (vbits)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+        IN_REGISTER(c);
+    }
     return c;
 }
 #elif defined(__AVX2__)
 #define INT8_PATH "avx2 vpmaddwd"
 ALWAYS_INLINE vbits odd_bytes(vbits w) { return (vbits)_mm256_srai_epi16((__m256i)w, 8); }
 ALWAYS_INLINE vbits even_bytes(vbits w) { return odd_bytes((vbits)_mm256_slli_epi16((__m256i)w, 8)); }
-ALWAYS_INLINE vbits add_pairs(vbits a, vbits b, vbits c)
+ALWAYS_INLINE vbits add_pairs(const int fused, vbits a, vbits b, vbits c)
 {
+    (void)fused;
     c += (vbits)_mm256_madd_epi16((__m256i)a, (__m256i)b);
     IN_REGISTER(c);
     return c;
@@ -107,8 +122,9 @@ ALWAYS_INLINE vbits add_pairs(vbits a, vbits b, vbits c)
 #define INT8_PATH "sse2 pmaddwd"
 ALWAYS_INLINE vbits odd_bytes(vbits w) { return (vbits)_mm_srai_epi16((__m128i)w, 8); }
 ALWAYS_INLINE vbits even_bytes(vbits w) { return odd_bytes((vbits)_mm_slli_epi16((__m128i)w, 8)); }
-ALWAYS_INLINE vbits add_pairs(vbits a, vbits b, vbits c)
+ALWAYS_INLINE vbits add_pairs(const int fused, vbits a, vbits b, vbits c)
 {
+    (void)fused;
     c += (vbits)_mm_madd_epi16((__m128i)a, (__m128i)b);
     IN_REGISTER(c);
     return c;
@@ -117,8 +133,9 @@ ALWAYS_INLINE vbits add_pairs(vbits a, vbits b, vbits c)
 #define INT8_PATH "plain integers"
 ALWAYS_INLINE vbits odd_bytes(vbits w) { return (w >> 24 << 16) | (w << 16 >> 24 & 0xffff); }
 ALWAYS_INLINE vbits even_bytes(vbits w) { return odd_bytes(w << 8); }
-ALWAYS_INLINE vbits add_pairs(vbits a, vbits b, vbits c)
+ALWAYS_INLINE vbits add_pairs(const int fused, vbits a, vbits b, vbits c)
 {
+    (void)fused;
     return c + (a >> 16) * (b >> 16) + (a << 16 >> 16) * (b << 16 >> 16);
 }
 #endif
@@ -245,21 +262,28 @@ ALWAYS_INLINE vec int8_result(vbits sum, vec a_scale, const real *scale, const r
 }
 
 /* One row: each weight is read once, so its bytes are widened on their way. `words`: from a row's even bytes to its odd. */
+ALWAYS_INLINE void int8_sums(const int fused, const int vectors, const LowProduct *p, ptrdiff_t words, const real *a,
+    const real *b, vbits *sums)
+{
+    const ptrdiff_t b_step = p->b->row_step, rows = p->rows;
+    for (ptrdiff_t k = 0; k < rows; k++, b += b_step) {
+        const vbits even = i_broadcast(a + k), odd = i_broadcast(a + words + k);
+        UNROLL for (int v = 0; v < vectors; v++) {
+            const vbits w = i_load(b + v * VLEN);
+            sums[v] = add_pairs(fused, odd, odd_bytes(w), add_pairs(fused, even, even_bytes(w), sums[v]));
+        }
+    }
+}
+
 ALWAYS_INLINE void int8_body(const int vectors, const LowProduct *p, ptrdiff_t words, const real *a, vec a_scale,
     const real *b, const real *init, real *out)
 {
     vbits sums[TILE_VECTORS];
     const real *scales = b + p->scales;
-    const ptrdiff_t b_step = p->b->row_step, rows = p->rows;
     UNROLL for (int v = 0; v < vectors; v++)
         sums[v] = i_set(0);
-    for (ptrdiff_t k = 0; k < rows; k++, b += b_step) {
-        const vbits even = i_broadcast(a + k), odd = i_broadcast(a + words + k);
-        UNROLL for (int v = 0; v < vectors; v++) {
-            const vbits w = i_load(b + v * VLEN);
-            sums[v] = add_pairs(odd, odd_bytes(w), add_pairs(even, even_bytes(w), sums[v]));
-        }
-    }
+    if (MAY_FUSE && p->fused) int8_sums(1, vectors, p, words, a, b, sums);
+    else int8_sums(0, vectors, p, words, a, b, sums);
     UNROLL for (int v = 0; v < vectors; v++)
         v_store(out + v * VLEN, int8_result(sums[v], a_scale, scales + v * VLEN, init + v * VLEN));
 }
@@ -281,8 +305,26 @@ static void int8_row(int vectors, const LowProduct *p, ptrdiff_t words, const re
 typedef struct {
     ptrdiff_t count, words; /* widened rows: even bytes, odd bytes, even bytes, ... */
     const real *scales;     /* where these are the last, else NULL */
-    int first;
+    int first, fused;
 } WideBlock;
+
+ALWAYS_INLINE void wide_sums(const int fused, const int rows, const int vectors, const WideBlock *block,
+    const real *const *row, const real *b, vbits sums[MOST_ROWS][INT8_VECTORS])
+{
+    for (ptrdiff_t i = 0, count = block->count, words = block->words; i < count; i++)
+        for (ptrdiff_t odd = 0; odd < 2; odd++, b += vectors * VLEN) {
+            vbits w[INT8_VECTORS];
+            UNROLL for (int v = 0; v < vectors; v++) {
+                w[v] = i_load(b + v * VLEN);
+                IN_REGISTER(w[v]);
+            }
+            UNROLL for (int r = 0; r < rows; r++) {
+                const vbits x = i_broadcast(row[r] + odd * words + i);
+                UNROLL for (int v = 0; v < vectors; v++)
+                    sums[r][v] = add_pairs(fused, x, w[v], sums[r][v]);
+            }
+        }
+}
 
 ALWAYS_INLINE void wide_body(const int rows, const int vectors, const WideBlock *block, const real *const *a,
     ptrdiff_t k, const real *const *a_scales, const real *b, const real *const *init, ptrdiff_t init_offset,
@@ -295,19 +337,8 @@ ALWAYS_INLINE void wide_body(const int rows, const int vectors, const WideBlock 
         UNROLL for (int v = 0; v < vectors; v++)
             sums[r][v] = block->first ? i_set(0) : i_load(out[r] + out_offset + v * VLEN);
     }
-    for (ptrdiff_t i = 0, count = block->count, words = block->words; i < count; i++)
-        for (ptrdiff_t odd = 0; odd < 2; odd++, b += vectors * VLEN) {
-            vbits w[INT8_VECTORS];
-            UNROLL for (int v = 0; v < vectors; v++) {
-                w[v] = i_load(b + v * VLEN);
-                IN_REGISTER(w[v]);
-            }
-            UNROLL for (int r = 0; r < rows; r++) {
-                const vbits x = i_broadcast(row[r] + odd * words + i);
-                UNROLL for (int v = 0; v < vectors; v++)
-                    sums[r][v] = add_pairs(x, w[v], sums[r][v]);
-            }
-        }
+    if (MAY_FUSE && block->fused) wide_sums(1, rows, vectors, block, row, b, sums);
+    else wide_sums(0, rows, vectors, block, row, b, sums);
     UNROLL for (int r = 0; r < rows; r++) {
         const vec a_scale = v_set(*a_scales[r]);
         real *to = out[r] + out_offset;
@@ -343,7 +374,7 @@ static void int8_rows(int vectors, const LowProduct *p, ptrdiff_t words, int row
     ptrdiff_t k = 0;
     do {
         const ptrdiff_t left = p->rows - k, count = left < 2 * WIDENED ? left : 2 * WIDENED;
-        const WideBlock block = {count, words, count == left ? scales : NULL, k == 0};
+        const WideBlock block = {count, words, count == left ? scales : NULL, k == 0, p->fused};
         for (ptrdiff_t i = 0; i < count; i++, b += p->b->row_step)
             for (int v = 0; v < vectors; v++) {
                 const vbits w = i_load(b + v * VLEN);
