@@ -244,6 +244,19 @@ def test_what_it_refuses(precision):
     assert f"precision='{precision}'" in repr(q)
 
 
+def test_in_a_language_model():
+    model = fastrnn.models.LanguageModel(hidden_size=24, num_layers=2, random_state=0)
+    model.fit("hello world, " * 100, epochs=1, batch_size=4, sequence_length=16)
+    smaller = copy.copy(model)
+    smaller.recurrent_ = model.recurrent_.quantize("int8")
+    assert 0 < abs(smaller.score("hello world") - model.score("hello world")) < 0.01
+    assert len(smaller.sample(20, random_state=1)) == 20
+    with pytest.raises(TypeError, match=r"obj must be made of RNN, .*, got one with a Quantized"):
+        fastrnn.save(smaller, "nowhere")
+    with pytest.raises(TypeError, match="forward is not for a layer in int8"):
+        fastrnn.diagnostics.gradient_flow(smaller, "hello")
+
+
 def test_bad_precisions_and_weights():
     for layer in (fastrnn.RNN(3, 4), reference.RNN(3, 4)):
         for wrong in ("int4", None, np.int8):

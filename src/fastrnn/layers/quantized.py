@@ -64,6 +64,7 @@ class Quantized(Recurrent):
         self.input_size, self.hidden_size, self.num_layers = layer.input_size, layer.hidden_size, layer.num_layers
         self.bidirectional, self.batch_first, self.bias = layer.bidirectional, layer.batch_first, layer.bias
         self.dtype, self.proj_size, self.dropout = np.dtype("float32"), 0, 0.0
+        self.forward_count = 0
         self._number, self._activation, self._state_names = layer._number, layer._activation, layer._state_names
         self._config = {"cell": type(layer).__name__, **layer.get_config(), "dtype": "float32", "precision": precision}
         self._parameters = {}
