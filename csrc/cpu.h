@@ -16,6 +16,9 @@ static inline int cpu_has_avx512(void)
         && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
 }
 
+/* vpdpwssd: products of 16-bit pairs, added to a sum in one instruction. */
+static inline int cpu_has_avx512vnni(void) { return cpu_has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
 /* A recurrent state that decays towards zero passes through denormals, each a hundred cycles: flush them inside a call
  * (FTZ, DAZ) and give the caller's mode back after it. */
 static inline unsigned int denormals_flush(void)

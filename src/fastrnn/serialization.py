@@ -115,7 +115,10 @@ def layers_in(record: Record, tensors: Mapping[str, Array]) -> dict[str, Layer]:
 
 def describe(layer: Layer, layers: Mapping[str, Layer]) -> Record:
     """Return what makes a layer again but for its arrays, "tied" being the one of `layers` that has its weight too."""
-    record: Record = {"class": type(layer).__name__, "config": layer.get_config()}
+    name = type(layer).__name__
+    if LAYERS.get(name) is not type(layer):
+        raise TypeError(f"obj must be made of {', '.join(LAYERS)}, got one with a {name}")
+    record: Record = {"class": name, "config": layer.get_config()}
     if isinstance(layer, Recurrent):
         record |= {"dropout_seed": layer._dropout_seed, "forward_count": layer.forward_count}
     if isinstance(layer, Dense):

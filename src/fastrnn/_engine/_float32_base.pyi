@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from numpy import bool_, float64, int64
+from numpy import bool_, float64, int32, int64
 from numpy.typing import NDArray
 
 _Array = NDArray[Any]
@@ -26,6 +26,26 @@ class Weights:
         weight_hr: _Array | None,
         peephole: _Array | None,
     ) -> None: ...
+
+class QuantizedWeights(Weights):
+    nbytes: int
+    def __init__(
+        self,
+        storage: int,
+        cell: int,
+        activation: int,
+        I: int,
+        H: int,
+        codes_ih: NDArray[int32],
+        codes_hh: NDArray[int32],
+        scale_ih: _Array | None,
+        scale_hh: _Array | None,
+        bias_ih: _Array | None,
+        bias_hh: _Array | None,
+    ) -> None: ...
+    def codes(self) -> tuple[NDArray[int32], NDArray[int32]]: ...
+
+def quantized_path(storage: int) -> str: ...
 
 class Kept:
     h: _Array

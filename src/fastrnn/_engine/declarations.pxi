@@ -56,6 +56,28 @@ cdef extern from "gemm.h" nogil:
     void gemm(Py_ssize_t rows, const_row* a, const Inner* inner, const Panels* b, int first_panel, int end_panel,
               const_row* init, Py_ssize_t init_panel, real** out, Py_ssize_t out_panel)
 
+cdef extern from "quant.h" nogil:
+    int FULL_PRECISION, BFLOAT16, INT8
+    ctypedef struct LowProduct:
+        int rest
+        Py_ssize_t rows
+    Py_ssize_t low_rows(int storage, Py_ssize_t K)
+    Py_ssize_t quantized_words(Py_ssize_t K)
+    void low_place(int storage, Py_ssize_t K, Py_ssize_t k, Py_ssize_t* row, int* bit)
+    void quantize_row(const real* x, Py_ssize_t K, real* q, real* scale)
+    vec low_gather(int storage, const real* lanes, int bit, const real* scale)
+    LowProduct low_product(int storage, Py_ssize_t K, const Panels* b, Py_ssize_t init_panel, Py_ssize_t out_panel)
+    void low_panels(const LowProduct* p, int first, int end, int rows, const_row* a, const_row* a_scales,
+                    const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset)
+    const char* low_path(int storage)
+
+cdef struct RoundedRows:
+    # rows as int8 products take them
+    real* rows             # [count][2 * quantized_words]
+    real* scales           # [count]
+    const_row* row_of      # [count]
+    const_row* scale_of    # [count]
+
 cdef enum:
     AHEAD = 12  # rows by which prefetch_row runs ahead: more would fall out of the cache sets that such rows share
 

@@ -57,6 +57,7 @@ cdef struct Forward:
     const_row* zero_rows            # [R] -> zeros
     real** h_out                    # [rows of a step] -> [P]: where the projected belongs
     real** y_out
+    RoundedRows rounded             # of int8 weights: the rows to be multiplied
     Step step
 
 
@@ -78,6 +79,7 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
     f.c_own = <real*>carve(space, own * H * sizeof(real))
     f.zeros = <real*>carve(space, (H + TILE_VECTORS * VLEN) * sizeof(real))
     f.reset_rows = <const_row*>carve(space, R * sizeof(real*))
+    place_rounded(f, space)
     f.step.reset_h = <real*>carve(space, R * H * sizeof(real) if a.candidate.vectors else 0)
     f.step.h_prev = <const_row*>carve(space, R * sizeof(real*))
     f.step.c_prev = <const_row*>carve(space, R * sizeof(real*))
@@ -176,13 +178,18 @@ cdef void project_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept n
             else:
                 f.x_rows[M] = row_at(&f.x, t, n)
             M += 1
-    if f.ids == NULL:
+    if f.ids == NULL and w.storage != FULL_PRECISION:
+        project_low(f, M)
+    elif f.ids == NULL:
         share_product(f.team, f.shares, M, f.x_rows, run_of(I), &w.input, f.bias_rows, a.width * VLEN, f.z_rows,
                       f.step.input_step)
 
 
 cdef void gather_row(const Forward* f, Py_ssize_t symbol, real* z) noexcept nogil:
     """z OUT: the product with a one-hot row is a row of the weights."""
+    if f.w.storage != FULL_PRECISION:
+        gather_low(f, symbol, z)
+        return
     cdef const Layout* a = &f.w.layout
     cdef const real* row = f.w.rows + symbol * a.gates * a.H
     cdef const real* bias = f.w.bias
@@ -265,6 +272,8 @@ cdef struct Sweep:
 cdef void sweep(Forward* f, const Part* part, const Panels* b, const_row* h, int count, bint started,
                 gates_forward gates) noexcept nogil:
     """Add a product to the input's share of the step, and end the tiles by the gates."""
+    if f.w.storage == INT8:
+        h = round_rows(f, h, count, f.w.H)
     cdef Sweep s = Sweep(f, part, b, h, count, started, gates)
     if f.shares == 1:
         sweep_share(&s, 0, 0)
@@ -292,6 +301,9 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
 
 cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexcept nogil:
     """The tiles of a group, into the stack."""
+    if s.f.w.storage != FULL_PRECISION:
+        multiply_low(s, group, stack_rows)
+        return
     cdef const Step* step = &s.f.step
     cdef const Panels* b = s.b
     cdef const_row* h = s.h + group.row

@@ -170,6 +170,7 @@ cdef inline Inner run_of(Py_ssize_t K) noexcept nogil:
 cdef struct Pack:
     # the parameters of one layer and direction as the engine reads them
     int cell
+    int storage                                         # of the forward panels: FULL_PRECISION, or quantized.pxi's
     Traits traits
     bint projected
     Py_ssize_t I, H, P                                  # P numbers in a row of h: H, or those of the projection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ WEIGHTS = 1 << 32  # the masks of weights are numbered from here on, those of ou
 class RecurrentBase(Layer):
     """The constructor of `RNN`, `LSTM` and `GRU`."""
 
-    _name: ClassVar[str]  # of the cell, by which parameters are shaped and drawn
+    _name: str  # of the cell, by which parameters are shaped and drawn
     _fixed = (
         *Layer._fixed, "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "proj_size",
         "activations", "peephole", "coupled", "clip",

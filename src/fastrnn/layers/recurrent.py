@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from fastrnn.layers.sparse import SparseRows, touched
 from fastrnn.layers.stream import Stream
 from fastrnn.layers.tape import Tape
 
+if TYPE_CHECKING:
+    from fastrnn.layers.quantized import Quantized
+
 Array = NDArray[Any]
 State = Any  # an array, or the pair (h, c) of an LSTM
 
@@ -30,7 +33,7 @@ class Recurrent(RecurrentBase):
 
     _transient = ("_packed",)
     _packed: tuple[list[Any], tuple[int, ...]] | None = None
-    _state_names: ClassVar[tuple[str, ...]] = ("h",)
+    _state_names: tuple[str, ...] = ("h",)
     _gate_names: ClassVar[tuple[str, ...]]
     _number: int  # the engine's number of the cell
 
@@ -226,6 +229,23 @@ class Recurrent(RecurrentBase):
         """
         return StreamPool(self)
 
+    def quantize(self, precision: str) -> Quantized:
+        """Return a copy for inference alone, its weights converted to a lower precision.
+
+        Parameters
+        ----------
+        precision : {"bfloat16", "int8"}
+            Of the weights; a quantized layer takes a half or a quarter of the memory.
+
+        Raises
+        ------
+        ValueError
+            The precision is another, or a weight is nan or inf.
+        """
+        from fastrnn.layers.quantized import Quantized
+
+        return Quantized(self, precision)
+
     def _new_states(self, shapes: tuple[tuple[int, int, int], ...]) -> tuple[Array, Array | None]:
         states = [np.empty(shape, self.dtype) for shape in shapes]
         return states[0], states[1] if len(states) == 2 else None
@@ -268,11 +288,14 @@ class Recurrent(RecurrentBase):
             self._packed = (self._pack(engine), versions)
         return self._packed
 
+    def _traits(self) -> tuple[list[tuple[Any, ...]], float | None, bool]:
+        """Return in what the cell differs from the plain one, in the engine's terms."""
+        activations = [with_parameters(activation) for activation in self.activations]
+        return [(NUMBERS.index(kind), *numbers) for kind, *numbers in activations], self.clip, self.coupled
+
     def _pack(self, engine: Any, weight_dropout: tuple[int, int, float] | None = None) -> list[Any]:
         stored = {name: parameter.stored for name, parameter in self._parameters.items()}
-        activations = [with_parameters(activation) for activation in self.activations]
-        traits = ([(NUMBERS.index(kind), *numbers) for kind, *numbers in activations], self.clip, self.coupled)
-        packs = []
+        traits, packs = self._traits(), []
         for k in range(self.num_layers * self._directions):
             arrays = self._named(stored, k)
             if weight_dropout is not None:

@@ -20,6 +20,7 @@ from fastrnn.layers.sparse import SparseRows
 from fastrnn.reference.cells import Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State, Weights
 from fastrnn.reference.dropout import dropout_mask
 from fastrnn.reference.pool import StreamPool
+from fastrnn.reference.quantized import PRECISIONS, quantized
 from fastrnn.reference.sequence import (
     Pass,
     backward_direction,
@@ -66,6 +67,8 @@ class Tape(engine_tape.Tape):
 
 class Recurrent(RecurrentBase):
     """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM` and `GRU`."""
+
+    _precision: str | None = None  # of the weights, where that is less than dtype's
 
     @property
     def _cell(self) -> Cell:
@@ -205,8 +208,19 @@ class Recurrent(RecurrentBase):
         """Each direction of a layer: its place in a state, and whether it is the reverse one."""
         return [(layer * self._directions + d, d == 1) for d in range(self._directions)]
 
+    def quantize(self, precision: str) -> Recurrent:
+        """Return a float64 layer with this one's weights rounded as the engine rounds them, for inference."""
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        layer = type(self)(**{**self.get_config(), "dtype": "float64"})
+        layer.load_state_dict(self.state_dict())
+        layer._precision = precision
+        return layer
+
     def _weights(self, k: int, tape: Tape) -> Weights:
         W, U, b_ih, b_hh, R, p = self._named(self.parameters, k)
+        if self._precision:
+            W, U = quantized(W, self._precision), quantized(U, self._precision)
         if tape.weight_dropout:
             U = tape.masked_weight(U.T, k).T
         if not self.bias:

@@ -117,7 +117,7 @@ def backward_direction(
 def product_with_input(x: Array, active: Array, W: Array) -> Array:
     """Return W x_t of every step [T, N, G·H]; where x is ids, W times a one-hot column is a column of W."""
     if x.ndim == 2:
-        return W.T[np.where(active, x, 0)]
+        return np.asarray(W.T[np.where(active, x, 0)])  # numbers, no longer a matrix that rounds its factor
     return np.where(active[:, :, None], x, 0) @ W.T
 
 
