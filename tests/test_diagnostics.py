@@ -219,7 +219,9 @@ def test_figure():
         "RNN": gradient_flow(make("rnn-tanh", I, H, seed=0, init="torch"), x),
         "LSTM": gradient_flow(make("lstm", I, H, bidirectional=True, seed=0), x, lengths=[50, 20, 0, 3, 4]),
     }
+    before = set(sys.modules)
     figure = fastrnn.plot.gradient_flow(flows)
+    assert "matplotlib.pyplot" not in set(sys.modules) - before
     assert [axes.get_title() for axes in figure.axes] == ["RNN", "LSTM"]
     assert [axes.get_yscale() for axes in figure.axes] == ["log", "log"]
     assert [len(axes.get_lines()) for axes in figure.axes] == [1, 2]
@@ -233,7 +235,6 @@ def test_figure():
             np.testing.assert_array_equal(drawn[shown], norms[shown])
             assert np.isnan(drawn[~shown]).all()
     assert np.isnan(figure.axes[1].get_lines()[0].get_ydata()[50:]).all()
-    assert "matplotlib.pyplot" not in sys.modules
 
 
 def test_figure_of_one_flow(tmp_path):
@@ -249,3 +250,16 @@ def test_figure_errors(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"pip install 'fastrnn\[plot\]'"):
         fastrnn.plot.gradient_flow({})
+
+
+def test_other_activations_and_sparse_gradients():
+    """A gate counts as saturated by its own activation, and not at all where that has no end."""
+    x = normal("x", N, T, I)
+    flow = gradient_flow(fastrnn.LSTM(I, H, activations=("hard_sigmoid", "relu", "relu"), seed=0), x)
+    assert list(flow.saturated) == ["g"]
+    assert flow.saturated["g"][0] > 0.2  # a relu is at rest for about half of what it gets
+    assert gradient_flow(fastrnn.RNN(I, H, nonlinearity="elu", seed=0), x).saturated == {}
+    ids = np.random.default_rng(0).integers(0, I, (N, T))
+    dense, sparse = (gradient_flow(fastrnn.LSTM(I, H, sparse_grad=given, seed=0), ids) for given in (False, True))
+    assert sparse.gradient_norm == dense.gradient_norm
+    assert sparse.clip_hit_rate == dense.clip_hit_rate

@@ -175,3 +175,19 @@ def test_bad_calls_move_nothing():
         with pytest.raises(error, match=message):
             call()
         assert_same_bits(stream.state, before)
+
+
+@pytest.mark.parametrize("pool", [False, True])
+def test_nothing_of_former_parameters_is_read(pool):
+    """After an update the old pack is gone; others take its memory, with other activations."""
+    layer, x = fastrnn.LSTM(4, 8, seed=0), np.ones((1, 4), "float32")
+    stepped = layer.stream_pool() if pool else layer.stream()
+    ids = [[stepped.open()]] if pool else []
+    stepped.step(*ids, x)
+    layer.load_state_dict(layer.state_dict())
+    stepped.step(*ids, x)
+    others = [fastrnn.LSTM(4, 8, activations=("relu", "relu", "relu"), seed=k) for k in range(50)]
+    kept = [(other(x[None]), other._packed) for other in others]
+    stepped.reset(*ids)
+    assert_same_bits(stepped.step(*ids, x), layer(x[None])[0][:, 0])
+    assert len(kept) == 50

@@ -6,7 +6,8 @@ import argparse
 import math
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,6 +203,9 @@ def run_training(config: dict[str, Any], as_json: bool, resume: bool) -> None:
 
     output, texts = config["output"], [*config["train"], *config["valid"], *config["test"]]
     check_writable(output, texts)
+    if config_path(output) == output:
+        raise ValueError(f"{output} is where the configuration goes: give the model another name by -o")
+    check_writable(config_path(output), texts)
     model = LanguageModel(**config["model"])
     level = config["model"]["level"]
     text, held_out = read_texts(config["train"], 0 if config["valid"] else config["held_out"])
@@ -212,8 +216,7 @@ def run_training(config: dict[str, Any], as_json: bool, resume: bool) -> None:
         words = "words" if level == "word" else "characters"
         say(f"{size_of(text, level):,} {words} to train on, {size_of(held_out, level):,} held out")
     fit = {**config["fit"], "clip_norm": config["fit"]["clip_norm"] or None}
-    write_config(config, output)
-    with one_line_warnings():
+    with one_line_warnings(), nullcontext() if resume else written_config(config, output):
         callbacks = [] if as_json else [Table(level, "held out" if held_out else "validation").row]
         model.fit(text, validation, **fit, callbacks=callbacks, resume=resume)
         if model.history_["loss"]:  # after Ctrl-C too, but not at once
@@ -300,10 +303,20 @@ def load_language_model(path: str) -> LanguageModel:
     return model
 
 
-def write_config(config: dict[str, Any], output: str) -> None:
-    """Write a configuration beside its model."""
-    comment = f"fastrnn {fastrnn.__version__}; fastrnn train --config {config_path(output)} repeats this training"
-    write_toml(config, config_path(output), comment)
+@contextmanager
+def written_config(config: dict[str, Any], output: str) -> Iterator[None]:
+    """Write a configuration beside its model, before the training; one that is refused leaves what was there."""
+    path = Path(config_path(output))
+    before = path.read_bytes() if path.exists() else None
+    write_toml(config, str(path), f"fastrnn {fastrnn.__version__}; fastrnn train --config {path} repeats this training")
+    try:
+        yield
+    except (TypeError, ValueError):
+        if before is None:
+            path.unlink()
+        else:
+            path.write_bytes(before)
+        raise
 
 
 def config_path(model: str) -> str:

@@ -85,7 +85,6 @@ def classify(arguments: argparse.Namespace) -> None:
         pooling=arguments.pooling, dropout=arguments.dropout, random_state=arguments.seed,
     )  # fmt: skip
     fit(model, arguments, *train, validation=held_out if cut else None)
-    fastrnn.save(model, arguments.output)
     result: dict[str, Any] = {"model": arguments.output, "classes": model.classes_.tolist(), "history": model.history_}
     if cut:
         result["accuracy"] = model.score(*held_out)
@@ -133,18 +132,18 @@ def learn_series(arguments: argparse.Namespace, series: Array) -> tuple[Sequence
     )  # fmt: skip
     fit(model, arguments, [past], None, sequence_length=arguments.sequence_length)
     error = np.sqrt(((model.forecast([past], arguments.steps)[0] - true) ** 2).mean(axis=0))
-    if arguments.output is not None:
-        fastrnn.save(model, arguments.output)
     return model, error
 
 
 def fit(model: Any, arguments: argparse.Namespace, X: Any, y: Any, lengths: Any = None, **more: Any) -> None:
-    """Train a model as the options say."""
+    """Train a model as the options say, and save it: after Ctrl-C too."""
     with one_line_warnings():
         model.fit(
             X, y, lengths=lengths, epochs=arguments.epochs, batch_size=arguments.batch_size,
             learning_rate=arguments.learning_rate, verbose=0 if arguments.json else 1, **more,
         )  # fmt: skip
+        if arguments.output is not None and model.history_["loss"]:
+            fastrnn.save(model, arguments.output)
 
 
 def load(path: str, kind: type[Any]) -> Any:

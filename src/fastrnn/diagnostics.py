@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastrnn.layers._arguments import time_major
 from fastrnn.layers._recurrent import RecurrentBase
+from fastrnn.layers.sparse import SparseRows
 from fastrnn.layers.tape import Tape
 from fastrnn.optim import check_number
 
@@ -31,7 +32,7 @@ SATURATED: Mapping[str, Callable[[Array], Array]] = {
     "relu": lambda v: v == 0,
     "linear": lambda v: np.zeros(v.shape, bool),
 }
-FUNCTIONS = {"i": "sigmoid", "f": "sigmoid", "g": "tanh", "o": "sigmoid", "r": "sigmoid", "z": "sigmoid", "n": "tanh"}
+ACTIVATION_OF = {"i": 0, "f": 0, "o": 0, "r": 0, "z": 0, "g": 1, "n": 1}  # its place in a layer's activations
 KEEPS = ("f", "z")  # the gate that the old state is multiplied by: an LSTM's forget gate, a GRU's update gate
 
 
@@ -163,7 +164,8 @@ def gradient_flow(
     gates = _gates(tape)
     tape.watch()
     _, _, grads = layer.backward(tape, dy, dstate)
-    numbers = np.concatenate([np.abs(gradient, dtype=np.float64).ravel() for gradient in grads.values()])
+    dense = [grad.to_dense() if isinstance(grad, SparseRows) else grad for grad in grads.values()]
+    numbers = np.concatenate([np.abs(gradient, dtype=np.float64).ravel() for gradient in dense])
     return GradientFlow(
         names=_names(layer),
         norms=np.stack([_norms(array, tape) for array in tape.hidden_gradients()]),
@@ -225,9 +227,15 @@ def _gates(tape: Tape) -> list[dict[str, Array]]:
 
 
 def _saturated(gates: list[dict[str, Array]], layer: Any) -> dict[str, Array]:
-    function = {"h": layer.nonlinearity} if hasattr(layer, "nonlinearity") else FUNCTIONS
-    names = [name for name in gates[0] if name in function]
-    return {name: np.array([_mean(SATURATED[function[name]](part[name])) for part in gates]) for name in names}
+    """Return the shares of each gate whose activation has an end, of an RNN those of h."""
+    kinds = [activation if isinstance(activation, str) else activation[0] for activation in layer.activations]
+    order = {"h": 0} if len(kinds) == 1 else ACTIVATION_OF
+    functions = {name: kinds[order[name]] for name in gates[0] if name in order}
+    return {
+        name: np.array([_mean(SATURATED[function](part[name])) for part in gates])
+        for name, function in functions.items()
+        if function in SATURATED
+    }
 
 
 def _forget(gates: list[dict[str, Array]]) -> Array | None:

@@ -118,7 +118,6 @@ cdef void start_forward(Forward* f) noexcept nogil:
     cdef const Pack* w = f.w
     cdef Py_ssize_t m, r, R = f.n1 - f.n0
     memset(f.zeros, 0, (w.H + TILE_VECTORS * VLEN) * sizeof(real))
-    f.step.H, f.step.traits = w.H, &w.traits
     if f.gates_kept.data == NULL:
         f.step.gates = NULL
     for m in range(f.shares * GROUP_ROWS):
@@ -138,10 +137,11 @@ cdef void start_forward(Forward* f) noexcept nogil:
 
 
 cdef void point_inputs(Forward* f) noexcept nogil:
-    """Point at the bias, and fill in what no input adds to: the GRU's s = U_n h' + b_hn."""
+    """Point at what belongs to the parameters, and fill in what no input adds to: the GRU's s = U_n h' + b_hn."""
     cdef const Pack* w = f.w
     cdef const Layout* a = &w.layout
     cdef Py_ssize_t m, p, M = f.chunk * (f.n1 - f.n0), row = a.width * VLEN
+    f.step.H, f.step.traits = w.H, &w.traits
     f.step.input_step = M * row
     for m in range(M):
         f.z_rows[m] = f.z + m * row

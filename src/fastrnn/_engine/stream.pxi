@@ -42,12 +42,12 @@ cdef class Stream:
         """Take new parameters; the states stay."""
         cdef int l
         cdef Forward* f
+        for l in range(1, self.L):  # first, since it may find no memory
+            (<Weights>weights[l]).need_input()
         for l in range(self.L):
             f = &self.runs[l]
             f.w, f.steps, f.n1, f.chunk, f.shares = &(<Weights>weights[l]).pack, &self.plan.steps, self.N, 1, self.shares
             f.x.n_step = f.w.I
-            if l:
-                (<Weights>weights[l]).need_input()
             if self.memory is not None:
                 point_inputs(f)
         self.weights, self.stale = weights, False

@@ -103,6 +103,8 @@ def parse(layer: Config, weights: Weights) -> Recurrence | Dropping | Step | Non
         if config["layer"]["class_name"] != "Dense":
             raise refusal(layer, f"it must be around a Dense, got {config['layer']['class_name']}")
         return parse(config["layer"], weights)
+    if config.get("lora_rank"):
+        raise refusal(layer, "it has weights of LoRA beside its own: merge them first")
     if kind == "Embedding":
         (table,) = weights[0]
         embedding = Embedding(*table.shape, dtype=dtype_of(layer))
@@ -204,6 +206,9 @@ def only_source(layer: Config) -> str:
     read = [argument for node in nodes for argument in node["args"]]
     if len(nodes) != 1 or len(read) != 1 or not is_tensor(read[0]):
         raise refusal(layer, "it must be called once, on the output of one layer: only a chain of layers is read")
+    options = [name for name, value in nodes[0]["kwargs"].items() if value not in (None, False) and name != "mask"]
+    if options:
+        raise refusal(layer, f"it is called with {', '.join(options)}, which is not kept")
     return read[0]["config"]["keras_history"][0]
 
 

@@ -117,7 +117,9 @@ def gather(node: Node, x: Array, indices: Array) -> Array:
 
 
 def gather_elements(node: Node, x: Array, indices: Array) -> Array:
-    return np.take_along_axis(x, indices, axis=node.get("axis", default=0))
+    places = list(np.indices(indices.shape))  # not take_along_axis, which would broadcast
+    places[node.get("axis", default=0)] = indices
+    return x[tuple(places)]
 
 
 def scatter_elements(node: Node, x: Array, indices: Array, updates: Array) -> Array:

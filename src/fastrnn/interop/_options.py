@@ -6,7 +6,7 @@ from fastrnn.layers.recurrent import Recurrent
 
 EVERYWHERE = {
     "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "dropout", "dtype", "seed",
-    "init",
+    "init", "sparse_grad",
 }  # fmt: skip
 
 

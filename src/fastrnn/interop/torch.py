@@ -176,7 +176,7 @@ def array_of(module: Any, name: str) -> NDArray[Any]:
     return array
 
 
-KEPT_HERE = ("seed", "init")  # how a layer was made, not what it is
+KEPT_HERE = ("seed", "init", "sparse_grad")  # how a layer was made and trains, not what it is
 
 
 def torch_options(layer: Layer) -> dict[str, Any]:

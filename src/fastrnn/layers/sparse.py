@@ -53,6 +53,8 @@ class SparseRows:
             raise TypeError(f"indices must be integers, got dtype {indices.dtype}")
         if values.dtype.name not in ("float32", "float64"):
             raise TypeError(f"values must be float32 or float64, got dtype {values.dtype}")
+        if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+            raise TypeError(f"shape must be a pair of sizes, got {shape!r}")
         self.indices: Array = indices.astype(np.int64)
         self.values: Array = values
         self.shape, self.transposed = (int(shape[0]), int(shape[1])), bool(transposed)

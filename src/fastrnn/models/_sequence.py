@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -234,8 +235,10 @@ class SequenceModel(Model):
             raise
         if type(getattr(self, "optimizer_", None)) is not OPTIMIZERS[optimizer]:
             self.optimizer_ = options.new_optimizer(self)
-        if clip_norm is not None:
-            optim.clip_grad_norm(grads, clip_norm)
+        norm = 0.0 if clip_norm is None else optim.clip_grad_norm(grads, clip_norm)
+        if not math.isfinite(loss + norm):
+            self.__dict__ = before
+            raise FloatingPointError(f"the loss is {loss} and the norm of the gradient {norm}: nothing was changed")
         self.optimizer_.lr = learning_rate
         self.optimizer_.step(grads)
         self.history_["loss"].append(loss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,7 +74,8 @@ class StackModel(SequenceModel):
         self._check_fitted()
         if self.bidirectional or self.pooling not in (None, "last"):
             raise ValueError('stream needs bidirectional=False and pooling=None or "last"')
-        return LiveModel(self, self._as_result, batch_size)
+        model = copy.copy(self)  # which keeps the layers of this fit
+        return LiveModel(model, model._as_result, batch_size)
 
     def _as_result(self, outputs: Array) -> Array:
         """Return what the head's outputs (..., K) mean: odds or numbers."""

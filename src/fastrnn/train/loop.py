@@ -177,7 +177,8 @@ class Run:
     def clip(self, grads: Gradients) -> float:
         """Clip gradients in place; return a norm of them, or 0 where no one asked."""
         if self.options.clip_value is not None:
-            worst = max(float(np.abs(array).max(initial=0)) for part in grads.values() for array in part.values())
+            largest = [np.abs(array).max(initial=0) for part in grads.values() for array in part.values()]
+            worst = float(np.max(largest))  # which keeps a nan
             optim.clip_grad_value(grads, self.options.clip_value)
             if not math.isfinite(worst):
                 return worst
