@@ -77,15 +77,16 @@ cdef inline char* carve(char** free_space, size_t size) noexcept nogil:
     return taken
 
 
-def pooled(shape):
-    """Return a new array of the engine's precision on reused memory, its contents undefined."""
+def pooled(shape, bint half=False):
+    """Return a new array of the engine's precision, or of uint16, on reused memory, its contents undefined."""
     cdef cnp.npy_intp sizes[4]
-    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t size = sizeof(uint16_t) if half else sizeof(real)
     cdef int k, rank = <int>len(shape)
     for k in range(rank):
         sizes[k] = shape[k]
         size *= sizes[k]
     cdef Buffer buffer = take(size, 0)
-    cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(rank, sizes, REAL_NUMBER, buffer.data)
+    cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(rank, sizes, cnp.NPY_UINT16 if half else REAL_NUMBER,
+                                                               buffer.data)
     cnp.set_array_base(array, buffer)
     return array
