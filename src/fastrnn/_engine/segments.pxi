@@ -11,7 +11,7 @@ cdef class Segments:
     cdef readonly cnp.ndarray x
     cdef Plan plan
     cdef int D
-    cdef Py_ssize_t steps, count    # of a segment, the first one perhaps less; segments
+    cdef Py_ssize_t steps, count    # of a segment (the first may be shorter); segments
     cdef list groups                # the layers and directions that pass through a segment together, by number
     cdef list inputs                # of each group: x, or the outputs of the layer below
     cdef cnp.ndarray h, c           # [slot, L*D, N, H]: states before each segment, then the final ones: see `slot`
@@ -288,7 +288,8 @@ cdef start_from_halves(Segments tape, Kept kept, Py_ssize_t s, Py_ssize_t k):
         states.append(before)
         for n in range(N):
             if last[n] >= 0:
-                from_bfloat(data_of(before) + n * H, <const uint16_t*>cnp.PyArray_DATA(later) + (last[n] * N + n) * H, H)
+                from_bfloat(data_of(before) + n * H,
+                            <const uint16_t*>cnp.PyArray_DATA(later) + (last[n] * N + n) * H, H)
     kept.initial, kept.h0 = states, data_of(states[0])
     kept.c0 = data_of(states[1]) if len(states) == 2 else NULL
 
