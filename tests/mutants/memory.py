@@ -87,7 +87,6 @@ MEMORY = [
         "for k in range(2 * layer - 1, 2 * layer - 3, -1)]",
         "gru-2-2-full",
     ),
-    half("not-narrowed", "            if half:\n", "            if half and s:\n", "rnn-tanh-1-1-full"),
     compiled(
         "bfloat-ties-away-from-zero", "csrc/bfloat.h",
         "0x7FFF + ((bits >> 16) & 1)", "0x8000",
