@@ -5,9 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import machine
-import peers
 import pytest
+
+from fastrnn.bench import use_one_thread
+
+use_one_thread()  # before NumPy is loaded
+
+from fastrnn.bench import machine, peers  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

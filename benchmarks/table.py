@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 Row = dict[str, Any]
 
-PEERS = ("torch", "onnxruntime")
+PEERS = ("torch", "onnxruntime", "jax")
 LOSS = 0.97  # below it fastrnn is slower, beyond what the noise of a measurement explains
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 TITLES = {

@@ -82,9 +82,11 @@ ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels
         UNROLL for (int r = 0; r < rows; r++)
             row[r] += inner->a_run;
     }
-    UNROLL for (int r = 0; r < rows; r++)
+    UNROLL for (int r = 0; r < rows; r++) {
+        real *to = out[r] + out_offset; /* read once: a store might change out[r], for all the compiler knows */
         UNROLL for (int v = 0; v < panels * vectors; v++)
-            v_store(out[r] + out_offset + (v / vectors) * step.out + (v % vectors) * VLEN, acc[r][v]);
+            v_store(to + (v / vectors) * step.out + (v % vectors) * VLEN, acc[r][v]);
+    }
 }
 
 typedef void (*tile_function)(const real *const *a, ptrdiff_t a_offset, const real *b, const Inner *inner,

@@ -62,10 +62,11 @@ ALWAYS_INLINE void v_store(real *p, vec a) { *(vec_unaligned *)p = a; }
 ALWAYS_INLINE vbits v_bits(vec a) { vbits b; memcpy(&b, &a, sizeof b); return b; }
 ALWAYS_INLINE vec v_real(vbits b) { vec a; memcpy(&a, &b, sizeof a); return a; }
 
-/* v_max: the larger, b where either is nan; v_fma: a*b + c, rounded once where the machine can; v_select_lt: a < b ? x : y, lane by lane (y where a is nan);
+/* v_max, v_min: the larger and the smaller, b where either is nan; v_fma: a*b + c, rounded once where the machine can; v_select_lt: a < b ? x : y, lane by lane (y where a is nan);
  * v_load_n, v_store_n: the first n lanes, 0 < n <= VLEN; the other lanes read as 0 and are left alone. */
 #if defined(__AVX512F__) && defined(FASTRNN_DOUBLE)
 ALWAYS_INLINE vec v_max(vec a, vec b) { return _mm512_max_pd(a, b); }
+ALWAYS_INLINE vec v_min(vec a, vec b) { return _mm512_min_pd(a, b); }
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_pd(a, b, c); }
 ALWAYS_INLINE vec v_sqrt(vec a) { return _mm512_sqrt_pd(a); }
 ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
@@ -76,6 +77,7 @@ ALWAYS_INLINE vec v_load_n(const real *p, int n) { return _mm512_maskz_loadu_pd(
 ALWAYS_INLINE void v_store_n(real *p, vec a, int n) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), a); }
 #elif defined(__AVX512F__)
 ALWAYS_INLINE vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+ALWAYS_INLINE vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 ALWAYS_INLINE vec v_sqrt(vec a) { return _mm512_sqrt_ps(a); }
 ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
@@ -87,6 +89,7 @@ ALWAYS_INLINE void v_store_n(real *p, vec a, int n) { _mm512_mask_storeu_ps(p, (
 #else
 #if defined(__AVX2__) && defined(__FMA__) && defined(FASTRNN_DOUBLE)
 ALWAYS_INLINE vec v_max(vec a, vec b) { return _mm256_max_pd(a, b); }
+ALWAYS_INLINE vec v_min(vec a, vec b) { return _mm256_min_pd(a, b); }
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_pd(a, b, c); }
 ALWAYS_INLINE vec v_sqrt(vec a) { return _mm256_sqrt_pd(a); }
 ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
@@ -95,6 +98,7 @@ ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 }
 #elif defined(__AVX2__) && defined(__FMA__)
 ALWAYS_INLINE vec v_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+ALWAYS_INLINE vec v_min(vec a, vec b) { return _mm256_min_ps(a, b); }
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 ALWAYS_INLINE vec v_sqrt(vec a) { return _mm256_sqrt_ps(a); }
 ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
@@ -121,6 +125,7 @@ ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 #endif
 }
 ALWAYS_INLINE vec v_max(vec a, vec b) { return v_select_lt(b, a, a, b); }
+ALWAYS_INLINE vec v_min(vec a, vec b) { return v_select_lt(a, b, a, b); }
 #endif
 ALWAYS_INLINE vec v_load_n(const real *p, int n)
 {

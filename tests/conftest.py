@@ -9,7 +9,7 @@ for library in ("OPENBLAS", "OMP"):
 
 import fastrnn  # noqa: E402 - after what NumPy reads when it is loaded
 
-ORACLES = ("torch", "onnx", "onnxruntime")
+ORACLES = ("torch", "sklearn", "onnx", "onnxruntime")
 
 
 def pytest_report_header() -> list[str]:

@@ -49,8 +49,9 @@ def normal(seed: int | str, *shape: int, dtype: str = "float32") -> np.ndarray:
 def state_like(layer, N: int | None, seed: int | str, dtype: str | None = None):
     """A random state (or gradient of one) in the form that `layer` takes; `N` = None is unbatched."""
     D = 2 if layer.bidirectional else 1
-    shape = (layer.num_layers * D, *([] if N is None else [N]), layer.hidden_size)
-    parts = [normal(f"{seed} {part}", *shape, dtype=dtype or layer.dtype.name) for part in "hc"]
+    shape = (layer.num_layers * D, *([] if N is None else [N]))
+    widths = {"h": layer.proj_size or layer.hidden_size, "c": layer.hidden_size}
+    parts = [normal(f"{seed} {part}", *shape, widths[part], dtype=dtype or layer.dtype.name) for part in "hc"]
     return tuple(parts) if is_lstm(layer) else parts[0]
 
 

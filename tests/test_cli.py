@@ -1,18 +1,23 @@
 """The command line, called as a function and as a program: train, sample, demo, info, and errors in one line."""
 
 import inspect
+import json
+import math
 import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from importlib import metadata
 
 import pytest
 from helpers import python
 
 import fastrnn
-from fastrnn import cli, demo, optim
+from fastrnn import cli, cli_language, demo, optim
+from fastrnn._toml import read_toml, write_toml
 from fastrnn.models import LanguageModel
+from fastrnn.train import Options
 
 TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 10
 TINY = ["--hidden-size", "8", "--layers", "1", "--epochs", "2", "--batch-size", "4", "--sequence-length", "8"]
@@ -71,6 +76,138 @@ def test_train_sample_info(text, tmp_path):
         assert word in info.stdout.decode()
 
 
+def test_a_training_can_be_repeated_from_its_configuration(text, tmp_path, capsys):
+    one, two, three = (tmp_path / f"{name}.safetensors" for name in ("one", "two", "three"))
+    options = ["--schedule", "step", "--clip-norm", "0", "--dropout", "0.25", "--layers", "2", "--averaging", "0.5"]
+    assert run(capsys, "train", text, "-o", one, *TINY[:2], *TINY[4:], *options)[0] == 0
+    assert run(capsys, "train", "--config", tmp_path / "one.toml", "-o", two)[0] == 0
+    assert fastrnn.load(two).sample(50) == fastrnn.load(one).sample(50)
+    assert fastrnn.load(two).history_ == fastrnn.load(one).history_
+    assert (
+        run(capsys, "train", "--config", tmp_path / "two.toml", "-o", three, "--epochs", "1", "--clip-norm", "1")[0]
+        == 0
+    )
+    assert len(fastrnn.load(three).history_["loss"]) == 1
+    first, last = (read_toml(tmp_path / f"{name}.toml") for name in ("one", "three"))
+    assert first["fit"] | {"epochs": 1, "clip_norm": 1.0} == last["fit"]
+    assert (first["model"], first["train"]) == (last["model"], [str(text)])
+
+
+def test_configurations_are_what_was_written(tmp_path):
+    values = {
+        "text": 'a "quoted" \\ line\n\x7f\t\U0001f600', "whole": -3, "real": 1e-5, "large": 1e300, "list": ["a", 1.5],
+        "yes": True, "empty": [], "inner": {"name": "x", "deeper": {"y": 1.0}}, "last": {"z": False},
+    }  # fmt: skip
+    write_toml({**values, "nothing": None}, tmp_path / "c.toml", "a comment")
+    assert read_toml(tmp_path / "c.toml") == values
+    assert [type(v) for v in read_toml(tmp_path / "c.toml").values()] == [type(v) for v in values.values()]
+
+
+def test_published_settings(text, tmp_path, capsys):
+    """As the paper has them but for what is given; a perplexity for each epoch, in the end that of the test text."""
+    valid, test, model = tmp_path / "valid.txt", tmp_path / "test.txt", tmp_path / "words.safetensors"
+    valid.write_text(TEXT[:200])
+    test.write_text(TEXT[100:])
+    arguments = ["--level", "word", "--preset", "zaremba-small", "--train", text, "--valid", valid, "--test", test]
+    small = ["--hidden-size", "8", "--embedding", "8", "--epochs", "3", "--batch-size", "3"]
+    code, out, err = run(capsys, "train", *arguments, *small, "--validation-batch-size", "2", "-o", model)
+    assert (code, err) == (0, "")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["epoch", "training", "validation", "perplexity"]
+    loaded = fastrnn.load(model)
+    for k, (number, *losses) in enumerate(lines[1:4]):
+        assert int(number) == k + 1
+        assert [float(loss) for loss in losses] == [
+            pytest.approx(math.exp(loaded.history_[name][k]), abs=1e-3) for name in ("loss", "validation_loss")
+        ]
+    assert lines[5] == ["test", "perplexity", f"{loaded.perplexity(test):.3f}", str(test)]
+    assert loaded.init == 0.1 and loaded.recurrent_.init == 0.1
+    config = read_toml(tmp_path / "words.toml")
+    assert (config["fit"]["schedule"], config["fit"]["reduction"]) == (
+        {"name": "step", "by": 0.5, "after": 5},
+        "time_sum",
+    )
+    assert (config["fit"]["clip_norm"], config["fit"]["sequence_length"], config["fit"]["learning_rate"]) == (5, 20, 1)
+
+
+def test_resume(text, tmp_path, capsys, monkeypatch):
+    step, made = optim.Adam.step, []
+
+    def lost(self, grads):
+        if len(made) == 20:
+            raise OSError("the machine was lost")
+        made.append(self)
+        step(self, grads)
+
+    whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
+    assert run(capsys, "train", text, "-o", whole, *TINY)[0] == 0
+    wrong(capsys, "is of a training without checkpoints: start it with --checkpoint FOLDER", "resume", whole)
+    options = ["--checkpoint", tmp_path / "kept", "--checkpoint-every", "3"]
+    with monkeypatch.context() as patch:
+        patch.setattr(optim.Adam, "step", lost)
+        wrong(capsys, "the machine was lost", "train", text, "-o", broken, *TINY, *options)
+    assert not broken.exists()
+    wrong(capsys, "holds checkpoints of another training", "train", text, "-o", broken, *TINY, *options)
+    code, out, err = run(capsys, "resume", broken)
+    assert (code, err, out.splitlines()[-1]) == (0, "", f"saved {broken}")
+    assert fastrnn.load(broken).history_ == fastrnn.load(whole).history_
+    assert fastrnn.load(broken).sample(40) == fastrnn.load(whole).sample(40)
+    text.write_text(TEXT.replace("dog", "cow"))
+    wrong(capsys, "is of a training on other data", "resume", broken)
+
+
+def test_evaluate(saved, text, capsys):
+    model = fastrnn.load(saved)
+    code, out, err = run(capsys, "evaluate", saved, text, "--batch-size", "2")
+    loss = -model.score(TEXT, 2)
+    assert (code, err) == (0, "")
+    figures = f"loss {loss:.4f}  perplexity {math.exp(loss):.4f}  bits per character {loss / math.log(2):.4f}"
+    assert out == f"{figures}  {text}\n"
+
+
+def test_json(text, saved, tmp_path, capsys):
+    def read(*arguments):
+        code, out, err = run(capsys, *arguments, "--json")
+        assert (code, err) == (0, "")
+        return json.loads(out)
+
+    path, model = tmp_path / "m.safetensors", fastrnn.load(saved)
+    trained = read("train", text, "-o", path, *TINY, "--test", text)
+    assert trained["history"] == fastrnn.load(path).history_
+    assert trained["test"][str(text)]["loss"] == -fastrnn.load(path).score(TEXT)
+    assert (trained["model"], trained["config"]) == (str(path), str(tmp_path / "m.toml"))
+    assert read("evaluate", saved, text) == {
+        str(text): {
+            "loss": -model.score(TEXT), "perplexity": model.perplexity(TEXT),
+            "bits_per_character": model.bits_per_character(TEXT),
+        }
+    }  # fmt: skip
+    sampled = read("sample", saved, "--count", "3", "--length", "9", "--prompt", "the", "--seed", "4")
+    assert sampled == {"prompt": "the", "texts": model.generate(9, ["the"] * 3, random_state=4), "seed": 4}
+    assert read("info")["isa"] == fastrnn.cpu_info()["isa"]
+
+
+def test_samples_of_words(text, tmp_path, capsys):
+    path = tmp_path / "words.safetensors"
+    assert run(capsys, "train", text, "-o", path, *TINY, "--level", "word")[0] == 0
+    arguments = [
+        "--prompt",
+        "the cat",
+        "--length",
+        "4",
+        "--top-p",
+        "0.9",
+        "--stop",
+        "log.",
+        "--count",
+        "2",
+        "--seed",
+        "1",
+    ]
+    expected = fastrnn.load(path).generate(4, ["the cat"] * 2, random_state=1, top_p=0.9, stop="log.")
+    assert run(capsys, "sample", path, *arguments)[1] == "".join(f"the cat {written}\n" for written in expected)
+
+
 def test_the_program_is_installed():
     (program,) = metadata.entry_points(group="console_scripts", name="fastrnn")
     assert program.load() is cli.main
@@ -105,43 +242,59 @@ def test_training_is_the_models_own(text, tmp_path, capsys):
 
 
 def test_defaults_are_those_of_the_model():
-    parser = cli.make_parser()
-    arguments = vars(parser.parse_args(["train", "x"]))
-    names = {"layers": "num_layers", "embedding": "embedding_size"}
-    given = {names.get(name, name): value for name, value in arguments.items()}
-    for function in (LanguageModel, LanguageModel.fit):
-        shared = {k: p.default for k, p in inspect.signature(function).parameters.items() if k in given}
-        assert len(shared) == (5 if function is LanguageModel else 7)
-        assert {name: given[name] for name in shared} == shared
-    arguments = vars(parser.parse_args(["sample", "x"]))
+    options = {"random_state": 0}  # a run from the command line can always be repeated
+    for function, table in ((LanguageModel, cli_language.MODEL_OPTIONS), (LanguageModel.fit, cli_language.FIT_OPTIONS)):
+        signature = inspect.signature(function).parameters
+        others = {field.name: field.default for field in fields(Options)}
+        defaults = {name: p.default for name, p in signature.items()} | options
+        assert {one.name: one.default for one in table} == {
+            one.name: defaults.get(one.name, others.get(one.name)) for one in table
+        }
+        assert set(signature) - {one.name for one in table} <= {
+            "self", "text", "validation", "context", "verbose", "training"
+        }  # fmt: skip
+    arguments = vars(cli.make_parser().parse_args(["sample", "x"]))
     shared = {k: p.default for k, p in inspect.signature(LanguageModel.sample).parameters.items() if k in arguments}
-    assert {name: arguments[name] for name in ("prompt", "temperature", "top_k")} == {
-        name: shared[name] for name in ("prompt", "temperature", "top_k")
-    }
+    assert shared == {
+        name: arguments[name] for name in ("prompt", "temperature", "top_k", "top_p", "stop", "length")
+    } | {"length": inspect.Parameter.empty}
 
 
 def test_choices_are_those_of_the_model():
-    from fastrnn.models.language import CELLS
-    from fastrnn.train.loop import OPTIMIZERS, SCHEDULES
+    from fastrnn.models._language_layers import CELLS
+    from fastrnn.models.presets import PRESETS
+    from fastrnn.train.options import OPTIMIZERS
+    from fastrnn.train.schedules import SCHEDULES
 
-    for option, choices in (("--cell", CELLS), ("--optimizer", OPTIMIZERS), ("--schedule", SCHEDULES)):
+    for option, choices in (
+        ("--cell", CELLS),
+        ("--optimizer", OPTIMIZERS),
+        ("--schedule", SCHEDULES),
+        ("--preset", PRESETS),
+    ):
         for choice in choices:
             cli.make_parser().parse_args(["train", "x", option, choice])
 
 
 def test_no_clipping_and_nothing_held_out(text, tmp_path, capsys, monkeypatch):
     seen = []
-    monkeypatch.setattr(LanguageModel, "fit", lambda self, *arguments, **options: seen.append((arguments, options)))
+
+    def fit(self, *arguments, **options):
+        seen.append((arguments, options))
+        self.history_ = {"loss": []}
+
+    monkeypatch.setattr(LanguageModel, "fit", fit)
     assert run(capsys, "train", text, "--held-out", "0", "--clip-norm", "0", "-o", tmp_path / "m")[0] == 0
-    assert seen[0][0] == (TEXT, None)
+    assert seen[0][0] == (text, None)
     assert seen[0][1]["clip_norm"] is None
 
 
 def test_each_file_is_held_out_at_its_end(tmp_path, capsys):
     (tmp_path / "a").write_text("abcdefghij", encoding="utf-8-sig")  # the mark is no character of the text
     (tmp_path / "b").write_bytes("0123456789ÄÖÜß\r\n".encode())
-    assert cli.read_texts([tmp_path / "a", tmp_path / "b"], 0.2) == ("abcdefgh0123456789ÄÖ", "ijÜß\n")
-    assert cli.read_texts([tmp_path / "b", tmp_path / "a"], 0) == ("0123456789ÄÖÜß\nabcdefghij", "")
+    assert cli_language.read_texts([tmp_path / "a", tmp_path / "b"], 0.2) == ("abcdefgh0123456789ÄÖ", "ijÜß\n")
+    assert cli_language.read_texts([tmp_path / "b", tmp_path / "a"], 0) == ("0123456789ÄÖÜß\nabcdefghij", "")
+    assert cli_language.read_texts([tmp_path / "a"], 0) == (tmp_path / "a", "")
 
 
 def test_samples(saved, capsys):
@@ -174,7 +327,7 @@ def test_a_reader_that_has_seen_enough(saved):
         assert process.stderr.read() == b""
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["sample"], ["demo"], ["info"]])
+@pytest.mark.parametrize("command", [[], ["train"], ["resume"], ["sample"], ["evaluate"], ["demo"], ["info"]])
 def test_help(command, capsys):
     code, out, err = run(capsys, *command, "--help")
     assert (code, err) == (0, "")
@@ -246,7 +399,8 @@ def test_ctrl_c(updates, epochs, text, tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(optim.Adam, "step", interrupted)
     code, out, err = run(capsys, "train", text, "-o", tmp_path / "m", *TINY)  # 14 updates in an epoch
-    assert (code, err) == (130, "fastrnn: interrupted\n")
+    assert code == 130
+    assert err.startswith("fastrnn: training was interrupted in epoch ") and err.count("\n") == 1
     assert (tmp_path / "m").exists() is (f"saved {tmp_path / 'm'}" in out) is (epochs > 0)
     assert epochs == 0 or len(fastrnn.load(tmp_path / "m").history_["loss"]) == epochs
 

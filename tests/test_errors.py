@@ -265,7 +265,7 @@ BAD_OPTIONS = {
     "hidden_size": [0, -1, 2.5, "3", None],
     "num_layers": [0, -1, 1.5, None],
     "dropout": [-0.1, 1.1, float("nan"), "half", None],
-    "proj_size": [1, 4, -1],
+    "proj_size": [5, 6, -1, 1.5],
     "dtype": ["float16", "int32", "single precision", "complex64"],
     "seed": [-1, 2**64, 1.5, "seed"],
     "init": ["xavier", -0.1, float("nan"), float("inf"), True],
@@ -283,7 +283,7 @@ def test_bad_option(name, cell, dtype):
 
 
 def test_bad_nonlinearity():
-    expect(ValueError, ["nonlinearity", "softplus", "relu"], fastrnn.RNN, I, H, nonlinearity="softplus")
+    expect(ValueError, ["nonlinearity", "swish", "relu"], fastrnn.RNN, I, H, nonlinearity="swish")
     expect((ValueError, TypeError), ["nonlinearity"], fastrnn.RNN, I, H, nonlinearity=None)
 
 

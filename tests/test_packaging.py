@@ -132,6 +132,16 @@ print(*sorted({name.partition(".")[0] for name in new} - {"fastrnn"}))
     assert output(code) == "numpy"
 
 
+@pytest.mark.parametrize(
+    "use", ["from fastrnn import torch", "import fastrnn; fastrnn.torch.LSTM", "fastrnn.interop.from_torch(None)",
+            "fastrnn.interop.to_torch(fastrnn.LSTM(1, 1))"]
+)  # fmt: skip
+def test_a_missing_torch_is_named(use):
+    assert refusal("import sys; sys.modules['torch'] = None; import fastrnn; " + use).endswith(
+        "PyTorch: pip install 'fastrnn[torch]'"
+    )
+
+
 def test_import_time():
     """With the layers and an engine loaded, which `import fastrnn` itself puts off until they are used."""
 

@@ -20,6 +20,8 @@ from helpers import (
     state_like,
 )
 
+import fastrnn
+
 I, H, N, T = 3, 17, 5, 7
 LENGTHS = np.array([7, 3, 0, 1, 6])
 ACTIVE = np.arange(T) < LENGTHS[:, None]
@@ -102,6 +104,12 @@ def test_a_tape_lets_go(cell):
     assert of_x() is None
 
 
+def test_public_names():
+    layer = make("lstm", I, H)
+    assert type(layer.forward(normal("x", N, T, I))[2]) is fastrnn.Tape
+    assert type(layer.stream()) is fastrnn.Stream
+
+
 # The gates
 
 
@@ -176,6 +184,19 @@ def equations(cell, a, before, U, v):
     z = a + h @ U.T + v
     function = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0), "sigmoid": sigmoid, "linear": lambda z: z}
     return {"h": function[cell.removeprefix("rnn-")](z)}
+
+
+@every_cell
+def test_gates_of_a_row_with_holes(cell):
+    """Those of the row without its holes, and zeros in them."""
+    layer = make(cell, I, H, 2, bidirectional=True, seed=0)
+    x, mask = normal("x", N, T, I), normal("mask", N, T) > 0
+    gates = layer.forward(x, mask=mask)[2].gates()
+    for n in range(N):
+        expected = layer.forward(x[n][mask[n]])[2].gates()
+        for part, alone in zip(gates, expected, strict=True):
+            assert_same_bits({name: value[n][mask[n]] for name, value in part.items()}, alone)
+            assert not any(value[n][~mask[n]].any() for value in part.values())
 
 
 @every_cell

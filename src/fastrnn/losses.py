@@ -19,7 +19,7 @@ from fastrnn.layers._targets import check_divisor, check_mask, check_targets, pr
 
 Array = NDArray[Any]
 
-__all__ = ["softmax_cross_entropy", "squared_error"]
+__all__ = ["absolute_error", "huber", "softmax_cross_entropy", "squared_error"]
 
 
 def softmax_cross_entropy(logits: Any, targets: Any, mask: Any = None, reduction: str = "mean") -> tuple[float, Array]:
@@ -95,6 +95,50 @@ def squared_error(prediction: Any, target: Any, mask: Any = None, reduction: str
     >>> loss, d.tolist()
     (2.5, [[1.0, -2.0]])
     """
+    difference, scale = _differences(prediction, target, mask, reduction)
+    return float((scale * difference**2).sum(dtype=np.float64)), 2 * scale * difference
+
+
+def absolute_error(prediction: Any, target: Any, mask: Any = None, reduction: str = "mean") -> tuple[float, Array]:
+    """Return Σ w |prediction - target| / divisor and its gradient w sign(prediction - target) / divisor.
+
+    Arguments and results are those of `squared_error`; where the two are equal the gradient is 0.
+
+    Examples
+    --------
+    >>> from fastrnn import losses
+    >>> loss, d = losses.absolute_error([[1.0, 2.0]], [[0.0, 4.0]])
+    >>> loss, d.tolist()
+    (1.5, [[0.5, -0.5]])
+    """
+    difference, scale = _differences(prediction, target, mask, reduction)
+    return float((scale * np.abs(difference)).sum(dtype=np.float64)), scale * np.sign(difference)
+
+
+def huber(
+    prediction: Any, target: Any, mask: Any = None, reduction: str = "mean", delta: float = 1.0
+) -> tuple[float, Array]:
+    """Return the loss that is d² / 2 up to |d| = delta and delta (|d| - delta / 2) beyond, d = prediction - target.
+
+    Huber (1964), torch.nn.functional.huber_loss. Arguments and results are those of `squared_error`, and `delta`, a
+    number above 0.
+
+    Examples
+    --------
+    >>> from fastrnn import losses
+    >>> loss, d = losses.huber([[0.5, 2.0]], [[0.0, 4.0]])
+    >>> loss, d.tolist()
+    (0.8125, [[0.25, -0.5]])
+    """
+    if isinstance(delta, bool) or not isinstance(delta, (int, float, np.number)) or not 0 < delta < float("inf"):
+        raise ValueError(f"delta must be a number above 0, got {delta!r}")
+    difference, scale = _differences(prediction, target, mask, reduction)
+    size, slope = np.abs(difference), np.clip(difference, -delta, delta)
+    return float((scale * (size * np.abs(slope) - slope**2 / 2)).sum(dtype=np.float64)), scale * slope
+
+
+def _differences(prediction: Any, target: Any, mask: Any, reduction: str) -> tuple[Array, Any]:
+    """Return prediction - target, 0 where it does not count, and what each counts for in the loss."""
     prediction = as_array(prediction)
     dtype = precision(prediction)
     y = floating(prediction, "prediction", dtype)
@@ -104,12 +148,10 @@ def squared_error(prediction: Any, target: Any, mask: Any = None, reduction: str
     if mask is None:
         divisor = check_divisor(reduction, np.ones(y.shape[:1] if y.ndim else ()))
         divisor = float(y.size or 1) if reduction == "mean" else divisor
-        difference = y - t
-        return float(np.vdot(difference, difference)) / divisor, difference * dtype.type(2 / divisor)
+        return y - t, dtype.type(1 / divisor)
     if as_array(mask).ndim == y.ndim - 1:
         weights = np.broadcast_to(check_mask(mask, y.shape[:-1])[..., None], y.shape)
     else:
         weights = check_mask(mask, y.shape)
     scale = (weights / check_divisor(reduction, weights)).astype(dtype)
-    difference = np.where(weights != 0, y, 0) - np.where(weights != 0, t, 0)
-    return float((scale * difference**2).sum(dtype=np.float64)), 2 * scale * difference
+    return np.where(weights != 0, y, 0) - np.where(weights != 0, t, 0), scale

@@ -6,6 +6,10 @@ dict of them by layer names. All of them are checked before the first parameter 
 A parameter that two layers share (`Dense(..., tied=embedding)`) is updated once, with the sum of the gradients in its
 layers' dicts. Clipping knows arrays alone and takes each for a gradient of its own, where torch clips the sum: to get
 that, add the two up in one dict and leave the parameter out of the other, as the models do; `step` takes that too.
+
+A gradient may be `SparseRows`, of layers made with ``sparse_grad=True``. Plain SGD and Adagrad then update these rows
+alone, to the same numbers as by the dense gradient; rules that move a row also where its gradient is 0 (momentum,
+weight decay, RMSprop, Adam, AdamW) refuse it.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from numpy.typing import NDArray
 from fastrnn import _engine
 from fastrnn.layers._module import Layer, check_size
 from fastrnn.layers._parameter import Parameter, check_values
+from fastrnn.layers.sparse import SparseRows
 
 Array = NDArray[Any]
 Options = dict[str, Any]
@@ -78,19 +83,24 @@ class Optimizer:
         Parameters
         ----------
         grads : dict, list of dicts, or dict of dicts
-            An array for every parameter in its shape, cast to its dtype; not modified.
+            An array, or `SparseRows`, for every parameter in its shape, cast to its dtype; not modified.
 
         Raises
         ------
         ValueError
-            Lists every missing, unexpected and misshapen gradient.
+            Lists every missing, unexpected and misshapen gradient, or names one that is sparse where the rule has to
+            move every row.
         """
         gradients = self._gradients(grads)
         self._count += 1
         for name, gradient in gradients.items():
             parameter = self._parameters[name]
             parameter.touch()  # first, so that not even Ctrl-C can leave a packed copy that seems up to date
-            self._update(_engine.load(parameter.stored.dtype), parameter.stored, gradient, self._state[name])
+            engine, state = _engine.load(parameter.stored.dtype), self._state[name]
+            if isinstance(gradient, SparseRows):
+                self._update_rows(engine, parameter.stored, gradient, state)
+            else:
+                self._update(engine, parameter.stored, gradient, state)
             parameter.touch()  # and last, since another thread may have packed what was half done
 
     def state_dict(self) -> dict[str, Any]:
@@ -140,19 +150,50 @@ class Optimizer:
         }
         self._options, self._count = options, count
 
-    def _gradients(self, grads: Any) -> dict[str, Array]:
+    def _gradients(self, grads: Any) -> dict[str, Array | SparseRows]:
         """Return each parameter's gradient as the parameter lies in memory, under the first of its names."""
         given = named_gradients(grads)
         expected: dict[str, Parameter] = {}
         for names in self._names.values():
             for name in [name for name in names if name in given] or names:
                 expected[name] = self._parameters[name]
-        arrays = check_values(expected, given, "grads")
-        gradients = {}
+        sparse = {name: value for name, value in given.items() if isinstance(value, SparseRows)}
+        shapes = {name: np.broadcast_to(rows.values.dtype.type(0), rows.shape) for name, rows in sparse.items()}
+        arrays = check_values(expected, {**given, **shapes}, "grads")
+        gradients: dict[str, Array | SparseRows] = {}
         for first, names in self._names.items():
-            parts = [self._parameters[first].in_storage(arrays[name]) for name in names if name in arrays]
+            parameter, present = self._parameters[first], [name for name in names if name in arrays]
+            if len(present) == 1 and present[0] in sparse:
+                gradients[first] = self._check_rows(present[0], sparse[present[0]], parameter)
+                continue
+            wholes = [sparse[name].to_dense() if name in sparse else arrays[name] for name in present]
+            parts = [parameter.in_storage(array) for array in wholes]
             gradients[first] = sum(parts[1:], start=parts[0])
         return gradients
+
+    def _check_rows(self, name: str, rows: SparseRows, parameter: Parameter) -> SparseRows:
+        """Return a sparse gradient as the parameter lies in memory, or refuse it."""
+        if obstacle := self._obstacle():
+            raise ValueError(
+                f"grads has SparseRows for {name}, but {obstacle} moves rows whose gradient is 0 too: "
+                "give its to_dense(), or make the layer without sparse_grad"
+            )
+        if rows.transposed != parameter.transposed:
+            raise ValueError(f"grads must have SparseRows for {name} with transposed={parameter.transposed}")
+        values = np.ascontiguousarray(rows.values, parameter.stored.dtype)
+        return SparseRows(rows.indices, values, rows.shape, rows.transposed)
+
+    def _obstacle(self) -> str:
+        """What makes the rule change a parameter whose gradient is 0; "" for nothing."""
+        return type(self).__name__
+
+    def _update_rows(self, engine: Any, p: Array, g: SparseRows, state: dict[str, Array]) -> None:
+        """Change some rows of a parameter, and what is remembered of them."""
+        rows, some = p[g.indices], {slot: array[g.indices] for slot, array in state.items()}
+        self._update(engine, rows, g.values, some)
+        for slot, array in some.items():
+            state[slot][g.indices] = array
+        p[g.indices] = rows
 
     def _check(self, options: Options) -> Options:
         """Return the options if they go together."""
@@ -222,6 +263,9 @@ class SGD(Optimizer):
 
     def _slots(self, options: Options) -> list[str]:
         return ["momentum_buffer"] if options["momentum"] else []
+
+    def _obstacle(self) -> str:
+        return next((f"SGD with {name}" for name in ("momentum", "weight_decay") if self._options[name]), "")
 
     def _update(self, engine: Any, p: Array, g: Array, state: dict[str, Array]) -> None:
         o = self._options
@@ -333,6 +377,9 @@ class Adagrad(Optimizer):
     def _slots(self, options: Options) -> list[str]:
         return ["sum"]
 
+    def _obstacle(self) -> str:
+        return "Adagrad with weight_decay" if self._options["weight_decay"] else ""
+
     def _update(self, engine: Any, p: Array, g: Array, state: dict[str, Array]) -> None:
         o = self._options
         rate = o["lr"] / (1 + (self._count - 1) * o["lr_decay"])
@@ -441,7 +488,7 @@ def clip_grad_norm(grads: Any, max_norm: float) -> float:
     Parameters
     ----------
     grads : dict, list of dicts, or dict of dicts
-        The gradients, writable float32 or float64 arrays.
+        The gradients, writable float32 or float64 arrays, or `SparseRows` of such.
     max_norm : float
         From 0; inf only measures.
 
@@ -478,7 +525,7 @@ def clip_grad_value(grads: Any, value: float) -> None:
     Parameters
     ----------
     grads : dict, list of dicts, or dict of dicts
-        The gradients, writable float32 or float64 arrays.
+        The gradients, writable float32 or float64 arrays, or `SparseRows` of such.
     value : float
         From 0.
 
@@ -535,7 +582,8 @@ def named_gradients(grads: Any) -> dict[str, Any]:
 def writable_arrays(grads: Any) -> list[Array]:
     """Return the gradients, or refuse them by name."""
     arrays = []
-    for name, array in named_gradients(grads).items():
+    for name, gradient in named_gradients(grads).items():
+        array = gradient.values if isinstance(gradient, SparseRows) else gradient
         if not isinstance(array, np.ndarray):
             raise TypeError(f"grads must hold NumPy arrays, got {type(array).__name__} for {name}")
         if array.dtype not in (np.float32, np.float64):

@@ -24,7 +24,13 @@ Record = dict[str, Any]
 VERSION = 1
 KEY = "fastrnn"  # of the metadata
 LAYERS: dict[str, type[Layer]] = {cls.__name__: cls for cls in (RNN, LSTM, GRU, Dense, Embedding)}
-MODELS: dict[str, type[Model]] = {cls.__name__: cls for cls in (models.LanguageModel,)}
+MODELS: dict[str, type[Model]] = {
+    cls.__name__: cls
+    for cls in (
+        models.LanguageModel, models.SequenceClassifier, models.SequenceTagger, models.SequenceRegressor,
+        models.EncoderDecoder,
+    )
+}  # fmt: skip
 
 
 def save(obj: Layer | Model, path: str | os.PathLike[str]) -> None:
@@ -50,6 +56,11 @@ def save(obj: Layer | Model, path: str | os.PathLike[str]) -> None:
     >>> fastrnn.load(path).hidden_size
     5
     """
+    write(serialized(obj), path)
+
+
+def serialized(obj: Layer | Model, more: Record | None = None, arrays: Mapping[str, Array] | None = None) -> bytes:
+    """Return what a file of a layer or a fitted model holds, with `more` in its description and further arrays."""
     from safetensors.numpy import save as to_bytes
 
     name = type(obj).__name__
@@ -61,14 +72,15 @@ def save(obj: Layer | Model, path: str | os.PathLike[str]) -> None:
         record |= {"params": obj.get_params(), "fitted": obj._get_fitted()}
     else:
         raise TypeError(f"obj must be one of {', '.join([*LAYERS, *MODELS])}, got {name}")
-    record["layers"] = {layer_name: describe(layer, layers) for layer_name, layer in layers.items()}
+    record |= {"layers": {layer_name: describe(layer, layers) for layer_name, layer in layers.items()}, **(more or {})}
     tensors = {
-        tensor_name(layer_name, parameter): np.ascontiguousarray(array)  # safetensors 0.8.0 misreads strided arrays
+        tensor_name(layer_name, parameter): array
         for layer_name, layer in layers.items()
         for parameter, array in layer.parameters.items()
         if not (parameter == "weight" and "tied" in record["layers"][layer_name])
-    }
-    write(to_bytes(tensors, {KEY: json.dumps(record, default=plain)}), path)
+    } | dict(arrays or {})
+    contiguous = {key: np.ascontiguousarray(array) for key, array in tensors.items()}  # 0.8.0 misreads strided arrays
+    return to_bytes(contiguous, {KEY: json.dumps(record, default=plain)})
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -83,9 +95,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     record, tensors = read(path)
     try:
-        layers: dict[str, Layer] = {}
-        for name, described in record["layers"].items():
-            layers[name] = build(described, name, layers, tensors)
+        layers = layers_in(record, tensors)
         if record["class"] in LAYERS:
             return layers[""]
         model = MODELS[record["class"]](**record["params"])
@@ -93,6 +103,14 @@ def load(path: str | os.PathLike[str]) -> Any:
         return model
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise damaged(path, error) from error
+
+
+def layers_in(record: Record, tensors: Mapping[str, Array]) -> dict[str, Layer]:
+    """Return the layers that a file describes, by name."""
+    layers: dict[str, Layer] = {}
+    for name, described in record["layers"].items():
+        layers[name] = build(described, name, layers, tensors)
+    return layers
 
 
 def describe(layer: Layer, layers: Mapping[str, Layer]) -> Record:

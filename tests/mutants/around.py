@@ -105,8 +105,8 @@ AROUND = [
         "test_layers.py::test_what_shaped_the_parameters_is_fixed[lstm]",
     ),
     Mutant(
-        "text-replaced-by-the-model", "src/fastrnn/cli.py",
-        "os.path.samefile(path, text) for text in texts", "False for text in texts",
+        "text-replaced-by-the-model", "src/fastrnn/cli_common.py",
+        "os.path.samefile(path, other) for other in inputs", "False for other in inputs",
         "test_cli.py::test_errors_are_one_line",
     ),
 ]  # fmt: skip

@@ -87,6 +87,31 @@ MEMORY = [
         "for k in range(2 * layer - 1, 2 * layer - 3, -1)]",
         "gru-2-2-full",
     ),
+    Mutant(
+        "segments-gates-of-whole-weights", LAYERS + "tape.py",
+        "whole.whole(self.weights or self", "whole.whole(self",
+        "test_checkpoint.py::test_every_option[3-1-gru]",
+    ),
+    segments(
+        "each-ends-the-sums", ENGINE + "backward.pxi",
+        "descend(b, high, low), low == 0)", "descend(b, high, low), low == s0)",
+        "lstm-1-1-full",
+    ),
+    compiled(
+        "segments-gradients-of-c-as-narrow-as-h", SEGMENTS,
+        'part_of(optional(dc, "dc"), k, c_size)', 'part_of(optional(dc, "dc"), k, h_size)',
+        "test_checkpoint.py::test_every_option[3-1-projected]",
+    ),
+    compiled(
+        "segments-none-without-steps", SEGMENTS,
+        "max(ceil_div(T, steps), 1)", "ceil_div(T, steps)",
+        "test_checkpoint.py::test_nothing_at_all[1-1-bfloat16]",
+    ),
+    Mutant(
+        "half-c-as-narrow-as-h", SEGMENTS,
+        "np.array(initial[0, k]), initial.shape[3]", "np.array(initial[0, k]), tape.h.shape[3]",
+        "test_checkpoint.py::test_bfloat16_of_every_option[1-1-projected]", "float64",
+    ),
     compiled(
         "bfloat-ties-away-from-zero", "csrc/bfloat.h",
         "0x7FFF + ((bits >> 16) & 1)", "0x8000",

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from around import AROUND
+from learning import LEARNING
 from main_job import MAIN_JOB
 from memory import MEMORY
+from model_streams import MODEL_STREAMS
 from optimizers import OPTIMIZERS
 from recurrence import RECURRENCE
+from rows import ROWS
+from sequence_models import SEQUENCE_MODELS
+from sessions import SESSIONS
 from threads import THREADS
+from timing import TIMING
+from torch_modules import TORCH_MODULES
+from training import TRAINING
+from traits import TRAITS
 
-MUTANTS = [*RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *MEMORY]
+MUTANTS = [
+    *RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *LEARNING, *MEMORY, *MODEL_STREAMS, *ROWS, *SEQUENCE_MODELS,
+    *SESSIONS, *TIMING, *TORCH_MODULES, *TRAINING, *TRAITS,
+]  # fmt: skip

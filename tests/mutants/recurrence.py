@@ -7,12 +7,12 @@ from mutant import ENGINE, LAYERS, REFERENCE, Mutant, compiled, differences, equ
 CELLS = [
     compiled(
         "lstm-gradient-sign", ENGINE + "lstm.pxi",
-        "v_store(dz + 2 * VLEN, dc * i * (1 - g * g))", "v_store(dz + 2 * VLEN, dc * i * (1 + g * g))",
+        "dc * i * slope_in(plain, TANH, &t.g, g)", "dc * i * (2 - slope_in(plain, TANH, &t.g, g))",
         differences("lstm"),
     ),
     compiled(
         "lstm-cell-gradient-gate", ENGINE + "lstm.pxi",
-        "v_store(s.dc + j, dc * f)", "v_store(s.dc + j, dc * i)",
+        "        dc = dc * f\n", "        dc = dc * i\n",
         differences("lstm", "lengths"),
     ),
     compiled(
@@ -41,8 +41,8 @@ CELLS = [
         equations("rnn-tanh"),
     ),
     compiled(
-        "rnn-relu-slope-at-zero", ENGINE + "rnn.pxi",
-        "return v_select_lt(v_set(0), h, v_set(1), v_set(0))", "return v_set(1)",
+        "rnn-relu-slope-at-zero", ENGINE + "activations.pxi",
+        "return v_select_lt(v_set(0), y, v_set(1), v_set(0))", "return v_set(1)",
         differences("rnn-relu"),
     ),
     compiled(
@@ -65,8 +65,8 @@ TIME = [
     ),
     compiled(
         "h0-and-c0-swapped", ENGINE + "forward.pxi",
-        "f.h_now[r] = f.h0 + (f.n0 + r) * w.H\n            if f.c0 != NULL:\n                f.c_now[r] = f.c0 + ",
-        "f.c_now[r] = f.h0 + (f.n0 + r) * w.H\n            if f.c0 != NULL:\n                f.h_now[r] = f.c0 + ",
+        "f.h_now[r] = f.h0 + (f.n0 + r) * w.P\n            if f.c0 != NULL:\n                f.c_now[r] = f.c0 + ",
+        "f.c_now[r] = f.h0 + (f.n0 + r) * w.P\n            if f.c0 != NULL:\n                f.h_now[r] = f.c0 + ",
         equations("lstm"),
     ),
     compiled(
@@ -143,10 +143,14 @@ BACKWARD = [
         "test_ragged.py::test_hold[mask-gru-float32]",
     ),
     compiled(
-        "gradient-of-the-first-block-alone", ENGINE + "backward.pxi",
-        "    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.H, &b.state)\n",
-        "    clear_panels(&b.state)\n    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.H, &b.state)\n",
+        "gradient-of-the-first-block-alone", ENGINE + "gradients.pxi",
+        "init = b.fresh_rows if b.fresh else <const_row*>b.gradient_rows", "init = b.fresh_rows",
         "test_cells.py::test_long_sums[3-5-33-150-rnn-tanh-float32]",
+    ),
+    compiled(
+        "every-strip-sums-the-first-rows", ENGINE + "gradients.pxi",
+        "gemm(strip.rows, b.transposed_rows + k,", "gemm(strip.rows, b.transposed_rows + k0,",
+        "test_cells.py::test_long_sums[5-700-8-2-lstm-float32]",
     ),
     compiled(
         "scatter-overwrites", ENGINE + "backward.pxi",
@@ -184,12 +188,12 @@ BACKWARD = [
 IN_PYTHON = [
     Mutant(
         "reference-lstm-gate-sign", REFERENCE + "cells.py",
-        "da = np.concatenate([di * i * (1 - i), ", "da = np.concatenate([di * i * (1 + i), ",
+        "da_i, da_f, da_g = di * ", "da_i, da_f, da_g = -di * ",
         "test_cells.py::test_zero_lengths[lstm-float64]",
     ),
     Mutant(
         "reference-gru-state-gradient", REFERENCE + "cells.py",
-        "dh = dh + du @ U", "dh = du @ U",
+        "dh = dh + du @ w.U", "dh = du @ w.U",
         "test_cells.py::test_zero_lengths[gru-float64]",
     ),
     Mutant(

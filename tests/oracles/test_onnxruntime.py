@@ -5,37 +5,27 @@ GRU has both `linear_before_reset` = 1, the reset after the product, and 0, the 
 
 import numpy as np
 import pytest
-from helpers import assert_close, make, normal, oracle, state_like
+from helpers import assert_close, make, normal, state_like
+from onnx_node import ORDER, run_node, stacked
 
-onnx = oracle("onnx")
-onnxruntime = oracle("onnxruntime")
-
-# our cell: (operator, the operator's order of our gates, its attributes)
+# our cell: (operator, its attributes)
 OPERATORS = {
-    "lstm": ("LSTM", (0, 3, 1, 2), {}),
-    "gru": ("GRU", (1, 0, 2), {"linear_before_reset": 1}),
-    "gru-before": ("GRU", (1, 0, 2), {"linear_before_reset": 0}),
-    "rnn-tanh": ("RNN", (0,), {"activations": ["Tanh"]}),
-    "rnn-relu": ("RNN", (0,), {"activations": ["Relu"]}),
-    "rnn-sigmoid": ("RNN", (0,), {"activations": ["Sigmoid"]}),
-    "rnn-linear": ("RNN", (0,), {"activations": ["Affine"], "activation_alpha": [1.0], "activation_beta": [0.0]}),
+    "lstm": ("LSTM", {}),
+    "gru": ("GRU", {"linear_before_reset": 1}),
+    "gru-before": ("GRU", {"linear_before_reset": 0}),
+    "rnn-tanh": ("RNN", {"activations": ["Tanh"]}),
+    "rnn-relu": ("RNN", {"activations": ["Relu"]}),
+    "rnn-sigmoid": ("RNN", {"activations": ["Sigmoid"]}),
+    "rnn-linear": ("RNN", {"activations": ["Affine"], "activation_alpha": [1.0], "activation_beta": [0.0]}),
 }
 SIZES = [(1, 1, 1, 1), (3, 7, 5, 2), (17, 16, 6, 7), (7, 65, 33, 4), (65, 33, 2, 9)]
 TOLERANCE = 4e-6  # both sides compute in float32
 
 
-def stacked(layer, kind, order, suffixes):
-    """A parameter of the named directions with the operator's gate order, (directions, G·H, ...)."""
-
-    def reordered(name):
-        return np.concatenate([np.split(layer.parameters[name], len(order))[k] for k in order])
-
-    return np.stack([reordered(f"{kind}_{suffix}") for suffix in suffixes])
-
-
 def run_onnx(layer, cell, direction, x, state, lengths):
     """y (N, T, D·H) and the final states of one layer, from a model that holds just the operator."""
-    operator, order, attributes = OPERATORS[cell]
+    operator, attributes = OPERATORS[cell]
+    order = ORDER[operator]
     suffixes = {"forward": ["l0"], "reverse": ["l0_reverse"], "bidirectional": ["l0", "l0_reverse"]}[direction]
     inputs = {
         "X": x.swapaxes(0, 1),
@@ -50,24 +40,9 @@ def run_onnx(layer, cell, direction, x, state, lengths):
     attributes = {
         name: value * len(suffixes) if isinstance(value, list) else value for name, value in attributes.items()
     }  # lists hold one entry for each direction
-    node = onnx.helper.make_node(
-        operator, [name if value is not None else "" for name, value in inputs.items()], outputs,
-        hidden_size=layer.hidden_size, direction=direction, **attributes,
-    )  # fmt: skip
-    inputs = {name: np.ascontiguousarray(value) for name, value in inputs.items() if value is not None}
-
-    def described(name, array=None):
-        number = onnx.helper.np_dtype_to_tensor_dtype(array.dtype) if array is not None else onnx.TensorProto.FLOAT
-        return onnx.helper.make_tensor_value_info(name, number, None if array is None else array.shape)
-
-    graph = onnx.helper.make_graph(
-        [node], "one", [described(*item) for item in inputs.items()], [described(name) for name in outputs]
+    y, *final = run_node(
+        operator, inputs, outputs, hidden_size=layer.hidden_size, direction=direction, **attributes
     )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)], ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    y, *final = session.run(outputs, inputs)
     return np.concatenate(list(y.swapaxes(0, 1)), axis=2).swapaxes(0, 1), final
 
 

@@ -132,3 +132,25 @@ def test_training_by_squared_error():
         torch_loss.backward()
         expected.step()
         assert_close(loss, torch_loss.detach(), 1e-5, "loss")
+
+
+@every_dtype
+@pytest.mark.parametrize("rule", ["sgd", "adagrad"])
+def test_sparse_gradients(rule, dtype):
+    """Of an embedding, update by update, beside torch's with ``sparse=True``."""
+    ours = fastrnn.Embedding(40, 7, seed=0, dtype=dtype, sparse_grad=True)
+    theirs = torch.nn.Embedding(40, 7, sparse=True, dtype=getattr(torch, dtype))
+    theirs.load_state_dict({name: torch.tensor(array) for name, array in ours.state_dict().items()})
+    optimizer, expected = new(rule, ours), torch_rule(rule, theirs.parameters())
+    for k in range(20):
+        ids, dy = np.random.default_rng(k).integers(0, 40, (3, 5)), normal(k, 3, 5, 7, dtype=dtype)
+        grads = ours.backward(ours.forward(ids)[1], dy)[1]
+        expected.zero_grad()
+        with torch.sparse.check_sparse_tensor_invariants():  # torch warns where nobody says whether to
+            theirs(torch.tensor(ids)).backward(torch.tensor(dy))
+            rows = theirs.weight.grad.coalesce()
+        assert grads["weight"].indices.tolist() == rows.indices()[0].tolist()
+        assert_close(grads["weight"].values, rows.values(), TOLERANCE[dtype])
+        optimizer.step(grads)
+        expected.step()
+        assert_close(ours.parameters["weight"], theirs.weight.detach(), TOLERANCE[dtype], f"update {k + 1}")

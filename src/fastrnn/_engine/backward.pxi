@@ -12,22 +12,23 @@ cdef struct Backward:
     const Steps* steps
     Block block                     # its rows: those of a whole number of steps
     Split split                     # of the time loop; the products of a block are always shared
-    Py_ssize_t state_row, input_row # H and I, rounded up to vectors
+    Py_ssize_t state_row, carry_row, input_row  # H, P and I, rounded up to vectors
     bint reverse
     Py_ssize_t span                 # steps that are kept at once: all, or those of a segment
     Py_ssize_t t0, t1               # their times
     Rows x, h_kept, c_kept, gates_kept, dy, dx, watched
     const int64_t* ids              # IN  [T, N] by the strides of x, or NULL
-    const real* h0                  # IN  [N, H] or NULL: the states before them
+    const real* h0                  # IN  [N, P] or NULL: the states before them
     const real* c0                  # IN  [N, H] or NULL
     const int32_t* last0            # IN  [N] or NULL at the sequence's start: see Forward's `last`
-    const real* dh_final            # IN  [N, H] or NULL: gradients of the final state
+    const real* dh_final            # IN  [N, P] or NULL: gradients of the final state
     const real* dc_final            # IN  [N, H] or NULL
-    real* dh0                       # OUT [N, H]
+    real* dh0                       # OUT [N, P]
     real* dc0                       # OUT [N, H] or NULL
-    Lie d_ih, d_hh                  # OUT [I, G*H], [H, G*H]
+    Lie d_ih, d_hh, d_hr            # OUT [I, G*H], [P, G*H], [H, P]
     real* db_ih                     # OUT [G*H] or NULL
     real* db_hh                     # OUT [G*H] or NULL
+    real* d_peephole                # OUT [3, H] or NULL
     bint add                        # dx: add to what is there
     int32_t* previous_room          # [span, N]
     int32_t* previous               # the same by time, [T, N]: see list_previous
@@ -36,22 +37,30 @@ cdef struct Backward:
     Py_ssize_t* n_of                # [block]
     const_row* dz_state             # [block] -> the vectors that the state feeds
     const_row* dz_input             # [block] -> the vectors that the input feeds
-    real* dh                        # [N, state_row]: carried from the later step
+    real* dh                        # [N, carry_row]: carried from the later step
     real* dc                        # [N, state_row]
     real** dh_rows                  # [N]: those of the step's active rows
     real* dreset                    # [N, state_row]: the gradient of r * h, where it is needed
     real** dreset_rows              # [N]
-    const_row* h_prev               # [block] -> [H]
+    const_row* h_prev               # [block] -> [P]
     const_row* reset_h              # [block] -> [H]
+    const_row* c_prev               # [block] -> [H], where there are peepholes
+    const_row* c                    # [block] -> [H]
     const_row* x_rows               # [block] -> [I]
-    Panels input, state, candidate  # gradients of the weights, [panel][K][vectors * VLEN]
+    Panels input, state, candidate  # gradients of the weights until the last block, [panel][K][vectors * VLEN]
+    Block projection                # its dz: the whole gradients of h, where h is projected
+    Panels project                  # gradient of R until the last block, [panel][H][vectors * VLEN]
+    real* hidden                    # [block, state_row]: what it read
+    const_row* hidden_rows          # [block]
+    real* dhidden                   # [N, state_row]: the gradient of that
+    real** dhidden_rows             # [N]
     real* dx_copy                   # [block, input_row]
     real** dx_rows                  # [block]
 
 
 cdef inline Py_ssize_t block_steps(Py_ssize_t T, Py_ssize_t N) noexcept nogil:
     """Whole steps of a block: by shape alone, since sums over time add up in its order."""
-    return min(max(BLOCK_ROWS // max(N, 1), 1), max(T, 1))
+    return max(min(max(BLOCK_ROWS // N, 1) if N else T, T), 1)
 
 
 cdef inline Py_ssize_t widest_row(const Backward* b) noexcept nogil:
@@ -62,6 +71,7 @@ cdef void place_backward(Backward* b, char** space) noexcept nogil:
     """Lay the workspace out; from NULL it is only measured."""
     cdef const Layout* a = &b.w.layout
     cdef Py_ssize_t N = b.steps.N, M = b.block.rows
+    cdef bint several = b.steps.T * N > M  # a single block's sums are the result
     cdef bint need_dx = b.dx.data != NULL
     place_block(&b.block, a, widest_row(b), space)
     b.previous_room = <int32_t*>carve(space, b.span * N * sizeof(int32_t))
@@ -70,37 +80,61 @@ cdef void place_backward(Backward* b, char** space) noexcept nogil:
     b.n_of = <Py_ssize_t*>carve(space, M * sizeof(Py_ssize_t))
     b.dz_state = <const_row*>carve(space, M * sizeof(real*))
     b.dz_input = <const_row*>carve(space, M * sizeof(real*))
-    b.dh = <real*>carve(space, N * b.state_row * sizeof(real))
+    b.dh = <real*>carve(space, N * b.carry_row * sizeof(real))
     b.dc = <real*>carve(space, N * b.state_row * sizeof(real))
     b.dh_rows = <real**>carve(space, N * sizeof(real*))
     b.dreset = <real*>carve(space, N * b.state_row * sizeof(real) if a.candidate.vectors else 0)
     b.dreset_rows = <real**>carve(space, N * sizeof(real*))
     b.h_prev = <const_row*>carve(space, M * sizeof(real*))
     b.reset_h = <const_row*>carve(space, M * sizeof(real*))
+    b.c_prev = <const_row*>carve(space, M * sizeof(real*))
+    b.c = <const_row*>carve(space, M * sizeof(real*))
     b.x_rows = <const_row*>carve(space, M * sizeof(real*))
-    b.state = forward_panels(a, &a.state, b.w.H, space)
-    b.candidate = forward_panels(a, &a.candidate, b.w.H, space)
+    b.state = forward_panels(a, &a.state, b.w.P if several else 0, space)
+    b.candidate = forward_panels(a, &a.candidate, b.w.H if several else 0, space)
     if b.ids == NULL:
-        b.input = forward_panels(a, &a.input, b.w.I, space)
+        b.input = forward_panels(a, &a.input, b.w.I if several else 0, space)
     b.dx_copy = <real*>carve(space, M * b.input_row * sizeof(real) if need_dx else 0)
     b.dx_rows = <real**>carve(space, M * sizeof(real*) if need_dx else 0)
+    if b.w.projected:
+        place_back_projection(b, space)
+
+
+cdef void place_back_projection(Backward* b, char** space) noexcept nogil:
+    cdef const Layout* a = &b.w.project_layout
+    cdef Py_ssize_t N = b.steps.N, M = b.block.rows
+    b.projection.rows, b.projection.shares = M, b.block.shares
+    place_block(&b.projection, a, b.w.H, space)
+    b.project = forward_panels(a, &a.state, b.w.H if b.steps.T * N > M else 0, space)
+    b.hidden = <real*>carve(space, M * b.state_row * sizeof(real))
+    b.hidden_rows = <const_row*>carve(space, M * sizeof(real*))
+    b.dhidden = <real*>carve(space, N * b.state_row * sizeof(real))
+    b.dhidden_rows = <real**>carve(space, N * sizeof(real*))
+
+
+cdef void start_back_projection(Backward* b) noexcept nogil:
+    cdef Py_ssize_t m, n
+    start_block(&b.projection, &b.w.project_layout, b.w.H)
+    for m in range(b.block.rows):
+        b.hidden_rows[m] = b.hidden + m * b.state_row
+    for n in range(b.steps.N):
+        b.dhidden_rows[n] = b.dhidden + n * b.state_row
 
 
 cdef void start_backward(Backward* b) noexcept nogil:
     """Fill what stays the same through the call."""
     cdef const Layout* a = &b.w.layout
-    cdef Py_ssize_t m, n, H = b.w.H
-    memset(b.dh, 0, b.steps.N * b.state_row * sizeof(real))
+    cdef Py_ssize_t m, n, H = b.w.H, P = b.w.P
+    memset(b.dh, 0, b.steps.N * b.carry_row * sizeof(real))
     memset(b.dc, 0, b.steps.N * b.state_row * sizeof(real))
     start_block(&b.block, a, widest_row(b))
-    if b.steps.T == 0:
-        clear_panels(&b.state)
-        clear_panels(&b.candidate)
-        if b.ids == NULL:
-            clear_panels(&b.input)
+    if b.w.projected:
+        start_back_projection(b)
+    if b.d_peephole != NULL:
+        memset(b.d_peephole, 0, 3 * H * sizeof(real))
     for n in range(b.steps.N):
         if b.dh_final != NULL:
-            memcpy(b.dh + n * b.state_row, b.dh_final + n * H, H * sizeof(real))
+            memcpy(b.dh + n * b.carry_row, b.dh_final + n * P, P * sizeof(real))
         if b.dc_final != NULL:
             memcpy(b.dc + n * b.state_row, b.dc_final + n * H, H * sizeof(real))
         b.dreset_rows[n] = b.dreset + n * b.state_row
@@ -130,9 +164,13 @@ cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
         if b.dy.data != NULL and k + AHEAD < s.k1:
             prefetch_row(row_at(&b.dy, s.t, rows[k + AHEAD]) + back.first, back.end - back.first)
         point_back(b, &back, s.t, n, m)
+        if w.projected:  # everything that reaches h has gone through R already
+            back.dh, back.dy, back.watched = b.dhidden_rows[s.n0 + k - s.k0], NULL, NULL
         if whole:
             b.t_of[m], b.n_of[m] = s.t, n
             b.h_prev[m], b.reset_h[m] = back.h_prev, back.gates + 3 * w.H
+            if b.d_peephole != NULL:
+                b.c_prev[m], b.c[m] = back.c_prev, back.c
         CELLS[w.cell].backward(&back)
 
 
@@ -140,8 +178,8 @@ cdef inline Back begin_back(const Backward* b, const Span* s) noexcept nogil:
     cdef Back back
     cdef Py_ssize_t columns = TILE_VECTORS * VLEN
     memset(&back, 0, sizeof(Back))
-    back.H, back.activation = b.w.H, b.w.activation
-    back.first, back.end = s.q0 * columns, min(s.q1 * columns, b.w.H)
+    back.H, back.traits = b.w.H, &b.w.traits
+    back.first, back.end = s.q0 * columns, b.w.H if b.w.projected else min(s.q1 * columns, b.w.H)
     back.dz_step = b.block.rows * b.w.layout.width * VLEN
     return back
 
@@ -154,15 +192,42 @@ cdef void point_back(const Backward* b, Back* back, Py_ssize_t t, Py_ssize_t n, 
         back.h_prev, back.c_prev = row_at(&b.h_kept, from_, n), row_at(&b.c_kept, from_, n)
     elif from_ != ZERO:
         if b.h0 != NULL:
-            back.h_prev = b.h0 + n * back.H
+            back.h_prev = b.h0 + n * b.w.P
         if b.c0 != NULL:
             back.c_prev = b.c0 + n * back.H
     back.h, back.c = row_at(&b.h_kept, t, n), row_at(&b.c_kept, t, n)
     back.gates = row_at(&b.gates_kept, t, n)
-    back.dh, back.dc = b.dh + n * b.state_row, b.dc + n * b.state_row
+    back.dh, back.dc = b.dh + n * b.carry_row, b.dc + n * b.state_row
     back.dy = NULL if b.dy.data == NULL else row_at(&b.dy, t, n)
     back.watched = NULL if b.watched.data == NULL else row_at(&b.watched, t, n)
     back.dz = <real*>b.block.dz_rows[m]
+
+
+cdef void step_projection(Backward* b, const Span* s) noexcept nogil:
+    """The gradient of what the projection reads, from the whole one of h; also what it read, for the gradient of R."""
+    cdef const Layout* a = &b.w.project_layout
+    cdef const int32_t* rows = rows_at(b.steps, s.t)
+    cdef Py_ssize_t j, k, m, columns = TILE_VECTORS * VLEN, P = b.w.P, H = b.w.H
+    cdef real* hidden
+    cdef real* dz
+    cdef Inner inner = across_panels(&b.projection, a, &a.state)
+    cdef Back back = begin_back(b, s)
+    for k in range(s.k0, s.k1):
+        m = s.m + k - s.k0
+        point_back(b, &back, s.t, rows[k], m)
+        for j from 0 <= j < a.count * columns by VLEN:
+            dz = <real*>b.projection.dz_rows[m] + j // columns * b.projection.rows * columns + j % columns
+            if j >= P:
+                v_store(dz, v_set(0))
+                continue
+            v_store(dz, loss_gradient(&back, j, lanes(P, j)))
+            v_store(back.dh + j, v_set(0))
+        hidden = <real*>b.hidden_rows[m]
+        for j from 0 <= j < H by VLEN:
+            v_store(hidden + j, v_load_n(back.gates + 3 * H + j, lanes(H, j))
+                    * activate_one(&b.w.traits.h, v_load_n(back.c + j, lanes(H, j))))
+    gemm(s.k1 - s.k0, b.projection.dz_rows + s.m, &inner, &b.w.project_back, 0, b.w.project_back.count,
+         b.block.zero_rows, 0, b.dhidden_rows + s.n0, columns)
 
 
 cdef void step_candidate(Backward* b, const Span* s) noexcept nogil:
@@ -182,16 +247,17 @@ cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
     """dh of the step before: after every unit's dz."""
     cdef const int32_t* rows = rows_at(b.steps, s.t)
     cdef Py_ssize_t k, columns = TILE_VECTORS * VLEN, first = s.q0 * columns
-    cdef size_t width = (min(s.q1 * columns, b.state_row) - first) * sizeof(real)
+    cdef size_t width = (min(s.q1 * columns, b.carry_row) - first) * sizeof(real)
+    cdef size_t c_width = b.state_row * sizeof(real) if b.w.projected else width
     cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.state)
     cdef real** dh = b.dh_rows + s.n0
     for k in range(s.k0, s.k1):
-        dh[k - s.k0] = b.dh + rows[k] * b.state_row
+        dh[k - s.k0] = b.dh + rows[k] * b.carry_row
     gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, s.q0, s.q1, <const_row*>dh, columns, dh, columns)
     for k in range(s.k0, s.k1):
         if b.previous[s.t * b.steps.N + rows[k]] == ZERO:
-            memset(b.dh + rows[k] * b.state_row + first, 0, width)
-            memset(b.dc + rows[k] * b.state_row + first, 0, width)
+            memset(b.dh + rows[k] * b.carry_row + first, 0, width)
+            memset(b.dc + rows[k] * b.state_row + first, 0, c_width)
 
 
 cdef struct Descent:
@@ -212,6 +278,8 @@ cdef Py_ssize_t descend_rows(const Descent* d, Py_ssize_t n0, Py_ssize_t n1) noe
         span.t = time_of(s, steps.T, b.reverse)
         span.k0, span.k1 = place_of(steps, span.t, n0), place_of(steps, span.t, n1)
         span.m = M + span.k0
+        if b.w.projected:
+            step_projection(b, &span)
         step_gates(b, &span, True)
         if b.w.layout.candidate.vectors:
             step_candidate(b, &span)
@@ -314,6 +382,30 @@ cdef void scatter_share(void* argument, int share, int rank) noexcept nogil:
                 v_store_n(to, v_load_n(to, n) + v_load(b.block.dz + (p * b.block.rows + m) * a.width * VLEN + v * VLEN), n)
 
 
+cdef void peephole_share(void* argument, int share, int rank) noexcept nogil:
+    """The gradients of the peepholes of a share of the panels: i and f saw c of the step before, o the new one."""
+    cdef Finish* job = <Finish*>argument
+    cdef Backward* b = job.b
+    cdef Py_ssize_t m, j, row = b.w.layout.width * VLEN
+    cdef int p, k, n
+    cdef vec total
+    cdef real* to
+    cdef const real* dz
+    cdef const_row* seen
+    for p in range(share_end(b.w.layout.count, b.block.shares, share - 1),
+                   share_end(b.w.layout.count, b.block.shares, share)):
+        j = p * VLEN
+        n = lanes(b.w.H, j)
+        for k in range(3):
+            to = b.d_peephole + k * b.w.H + j
+            dz = b.block.dz + p * b.block.rows * row + (3 if k == 2 else k) * VLEN
+            seen = b.c if k == 2 else b.c_prev
+            total = v_load_n(to, n)
+            for m in range(job.M):
+                total = v_fma(v_load(dz + m * row), v_load_n(seen[m] + j, n), total)
+            v_store_n(to, total, n)
+
+
 cdef void send_share(void* argument, int share, int rank) noexcept nogil:
     """dx = dz Wᵀ for a share of the rows of a block."""
     cdef Finish* job = <Finish*>argument
@@ -333,20 +425,28 @@ cdef void send_share(void* argument, int share, int rank) noexcept nogil:
             copy_row(to, b.dx_rows[m], b.w.I)
 
 
-cdef void end_block(Backward* b, Py_ssize_t M) noexcept nogil:
+cdef void end_block(Backward* b, Py_ssize_t M, bint last) noexcept nogil:
+    """Multiply a block of M rows out; the last one gives the gradients of the weights."""
     cdef const Layout* a = &b.w.layout
+    cdef const Lie* d_ih = &b.d_ih if last else NULL
+    cdef const Lie* d_hh = &b.d_hh if last else NULL
     cdef Finish job = Finish(b, M)
     cdef Py_ssize_t m
-    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.H, &b.state)
+    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.P, &b.state, d_hh)
+    if b.w.projected:
+        add_weights(&b.projection, &b.w.project_layout, &b.w.project_layout.state, b.hidden_rows, M, b.w.H, &b.project,
+                    &b.d_hr if last else NULL)
     if a.candidate.vectors:
-        add_weights(&b.block, a, &a.candidate, b.reset_h, M, b.w.H, &b.candidate)
+        add_weights(&b.block, a, &a.candidate, b.reset_h, M, b.w.H, &b.candidate, d_hh)
     add_bias(&b.block, a, M)
+    if b.d_peephole != NULL:
+        run_phase(b.block.team, peephole_share, &job, b.block.shares)
     if b.ids != NULL:
         run_phase(b.block.team, scatter_share, &job, b.block.shares)
         return
     for m in range(M):
         b.x_rows[m] = row_at(&b.x, b.t_of[m], b.n_of[m])
-    add_weights(&b.block, a, &a.input, b.x_rows, M, b.w.I, &b.input)
+    add_weights(&b.block, a, &a.input, b.x_rows, M, b.w.I, &b.input, d_ih)
     if b.dx.data != NULL:
         run_phase(b.block.team, send_share, &job, b.block.shares)
 
@@ -364,6 +464,7 @@ cdef void run_backward(void* argument, int task, int rank) noexcept nogil:
 cdef void run_steps(Backward* b, Py_ssize_t s0, Py_ssize_t s1) noexcept nogil:
     """The steps s1 - 1, ..., s0, in the order of the forward pass: what it left of them is at hand."""
     cdef Py_ssize_t n, low, high = s1 - 1, N = b.steps.N, steps = block_steps(b.steps.T, N)
+    b.projection.team = b.block.team
     b.t0 = b.steps.T - s1 if b.reverse else s0
     b.t1 = b.t0 + s1 - s0
     b.previous = b.previous_room - b.t0 * N
@@ -372,22 +473,20 @@ cdef void run_steps(Backward* b, Py_ssize_t s0, Py_ssize_t s1) noexcept nogil:
     list_previous(b.steps, b.reverse, s0, s1, b.last, b.previous)
     while high >= s0:
         low = max(high - steps + 1, s0)
-        end_block(b, descend(b, high, low))
-        b.block.fresh = False
+        end_block(b, descend(b, high, low), low == 0)
+        b.block.fresh = b.projection.fresh = False
         high = low - 1
+    if b.steps.T == 0:
+        end_block(b, 0, True)
 
 
 cdef void end_backward(Backward* b) noexcept nogil:
-    """Give what has added up, and the gradient of the initial state."""
+    """Give the gradients of the biases, which have added up, and of the initial state."""
     cdef const Pack* w = b.w
-    cdef Py_ssize_t n, H = w.H
-    give_weights(&w.layout, &w.layout.state, &b.state, H, &b.d_hh)
-    give_weights(&w.layout, &w.layout.candidate, &b.candidate, H, &b.d_hh)
-    if b.ids == NULL:
-        give_weights(&w.layout, &w.layout.input, &b.input, w.I, &b.d_ih)
+    cdef Py_ssize_t n, H = w.H, P = w.P
     if b.db_ih != NULL:
         give_bias(&w.layout, w.cell == GRU, b.block.bias, b.db_ih, b.db_hh)
     for n in range(b.steps.N):
-        memcpy(b.dh0 + n * H, b.dh + n * b.state_row, H * sizeof(real))
+        memcpy(b.dh0 + n * P, b.dh + n * b.carry_row, P * sizeof(real))
         if b.dc0 != NULL:
             memcpy(b.dc0 + n * H, b.dc + n * b.state_row, H * sizeof(real))

@@ -7,7 +7,7 @@
 cdef struct Step:
     # one time step of the forward pass; row pointers are those of the step's active rows
     Py_ssize_t H
-    int activation
+    const Traits* traits
     const_row* inputs      # IN  [rows] -> [panel 0: width * VLEN], bias and input already summed
     Py_ssize_t input_step  # from panel to panel behind `inputs`
     const_row* h_prev      # IN  [rows] -> [H]
@@ -21,7 +21,7 @@ cdef struct Step:
 cdef struct Back:
     # one row of the backward pass, units first ... end - 1: whole panels, the last ones up to H
     Py_ssize_t H, first, end
-    int activation
+    const Traits* traits
     const real* gates      # IN [saved * H]
     const real* h          # IN [H]
     const real* h_prev     # IN [H]
@@ -41,6 +41,10 @@ cdef struct Group:
 
 cdef enum:
     TILE_STEP = 4  # vectors from one row of a group to the next
+
+cdef inline vec slope_in(bint plain, int kind, const Activation* f, vec y) noexcept nogil:
+    """The slope of a gate's activation: in a plain cell that of a kind known when compiled."""
+    return slope(kind, f, y) if plain else slope_of(f, y)
 
 ctypedef void (*gates_forward)(const Step* s, const Group* g, real* z) noexcept nogil
 ctypedef void (*gates_backward)(const Back* s) noexcept nogil

@@ -24,10 +24,16 @@ cdef extern from "vmath.h" nogil:
     void prefetch_row(const real* p, Py_ssize_t count)
     vec v_fma(vec a, vec b, vec c)
     vec v_select_lt(vec a, vec b, vec x, vec y)
+    vec v_select_equal(vec a, vec b, vec x, vec y)
+    vec v_max(vec a, vec b)
+    vec v_abs(vec x)
+    vec v_clip(vec x, real bound)
     vec v_exp_neg(vec x)
     vec v_sigmoid(vec x)
     vec v_tanh(vec x)
     vec v_relu(vec x)
+    vec v_expm1_neg(vec x)
+    vec v_softplus(vec x)
 
 cdef extern from "gemm.h" nogil:
     int TILE_ROWS
@@ -64,12 +70,6 @@ cdef enum:
     LSTM = 1
     GRU = 2
     GRU_RESET_BEFORE = 3
-
-cdef enum:
-    TANH = 0
-    RELU = 1
-    SIGMOID = 2
-    LINEAR = 3
 
 # numpy's type number of `real`
 cdef int REAL_NUMBER = cnp.NPY_FLOAT64 if sizeof(real) == 8 else cnp.NPY_FLOAT32

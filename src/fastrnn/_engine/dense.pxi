@@ -59,7 +59,8 @@ cdef struct DenseCall:
     Block block
     const_row* x_rows       # [block] -> [K]
     const_row* bias_rows    # [block] -> the bias, every row the same
-    Panels weight           # gradient, [panel][K][width * VLEN]
+    Panels weight           # gradient until the last block, [panel][K][width * VLEN]
+    Lie d_weight            # OUT [J, K]
     real* dx                # [block, K rounded up]
     real** dx_rows          # [block]
     # of the block under work, which begins at row `begin` and has `count` rows
@@ -94,7 +95,7 @@ cdef void place_call(DenseCall* s, char** space) noexcept nogil:
     s.x_rows = <const_row*>carve(space, rows * sizeof(real*))
     s.bias_rows = <const_row*>carve(space, rows * sizeof(real*))
     if s.back != NULL:
-        s.weight = forward_panels(a, &a.input, s.K, space)
+        s.weight = forward_panels(a, &a.input, s.K if s.M > rows else 0, space)  # a single block's sums are the result
         s.dx = <real*>carve(space, rows * round_up(s.K, VLEN) * sizeof(real))
         s.dx_rows = <real**>carve(space, rows * sizeof(real*))
 
@@ -119,8 +120,6 @@ cdef void start_call(DenseCall* s) noexcept nogil:
         s.bias_rows[m] = s.bias
         if s.back != NULL:
             s.dx_rows[m] = s.dx + m * round_up(s.K, VLEN)
-    if s.back != NULL and s.M == 0:
-        clear_panels(&s.weight)
 
 
 cdef void point_rows(DenseCall* s, const real* x) noexcept nogil:
@@ -163,20 +162,14 @@ cdef void gradients(DenseCall* s) noexcept nogil:
     """From dz of the block add to the parameters' gradients and give dx."""
     cdef const Layout* a = s.layout
     cdef Py_ssize_t m
-    add_weights(&s.block, a, &a.input, s.x_rows, s.count, s.K, &s.weight)
+    add_weights(&s.block, a, &a.input, s.x_rows, s.count, s.K, &s.weight,
+                &s.d_weight if s.begin + s.count == s.M else NULL)
     add_bias(&s.block, a, s.count)
     s.block.fresh = False
     share_product(s.block.team, s.block.shares, s.count, s.block.dz_rows, across_panels(&s.block, a, &a.input), s.back,
                   s.block.zero_rows, 0, s.dx_rows, TILE_VECTORS * VLEN)
     for m in range(s.count):
         copy_row(s.dx_out + (s.begin + m if s.rows == NULL else s.rows[s.begin + m]) * s.K, s.dx_rows[m], s.K)
-
-
-cdef void give_parameters(DenseCall* s, real* d_weight, real* d_bias) noexcept nogil:
-    """d_weight OUT [J, K], d_bias OUT [J] or NULL."""
-    cdef Lie lie = by_unit(d_weight, s.K)
-    give_weights(s.layout, &s.layout.input, &s.weight, s.K, &lie)
-    give_bias(s.layout, False, s.block.bias, d_bias, NULL)
 
 
 def dense_forward(Matrix w, cnp.ndarray x, cnp.ndarray y):
@@ -204,18 +197,17 @@ def dense_backward(Matrix w, cnp.ndarray x, cnp.ndarray dy, cnp.ndarray dx, cnp.
     cdef DenseCall s = begin_call(w, x.shape[0], True)
     cdef const real* from_ = data_of(checked(x, "x"))
     cdef const real* above = data_of(checked(dy, "dy"))
-    cdef real* weight = data_of(checked(d_weight, "d_weight"))
     cdef real* bias = optional(d_bias, "d_bias")
     cdef Py_ssize_t begin, m, columns = s.layout.width * VLEN
     cdef int p
     cdef unsigned int mode
     cdef Buffer memory = call_memory(&s)
-    s.dx_out = data_of(checked(dx, "dx"))
+    s.dx_out, s.d_weight = data_of(checked(dx, "dx")), by_unit(data_of(checked(d_weight, "d_weight")), s.K)
     with nogil:
         mode = denormals_flush()
         s.block.team = begin_region(s.block.shares, s.seconds)
         start_call(&s)
-        for begin from 0 <= begin < s.M by max(s.block.rows, 1):
+        for begin from 0 <= begin < max(s.M, 1) by max(s.block.rows, 1):  # no rows: one empty block, which gives zeros
             s.begin, s.count = begin, min(s.block.rows, s.M - begin)
             point_rows(&s, from_)
             for m in range(s.count):
@@ -223,7 +215,7 @@ def dense_backward(Matrix w, cnp.ndarray x, cnp.ndarray dy, cnp.ndarray dx, cnp.
                     copy_row(panel_of(&s, m, p), above + (begin + m) * s.J + p * columns,
                              min(columns, s.J - p * columns))
             gradients(&s)
-        give_parameters(&s, weight, bias)
+        give_bias(s.layout, False, s.block.bias, bias, NULL)
         end_region(s.block.team)
         denormals_restore(mode)
 
@@ -238,7 +230,6 @@ def dense_cross_entropy(Matrix w, cnp.ndarray h, cnp.ndarray rows, cnp.ndarray t
     """
     cdef DenseCall s = begin_call(w, rows.shape[0], dh is not None)
     cdef const real* from_ = data_of(checked(h, "h"))
-    cdef real* weight = optional(d_weight, "d_weight")
     cdef real* bias = optional(d_bias, "d_bias")
     cdef Py_ssize_t begin
     cdef unsigned int mode
@@ -247,12 +238,12 @@ def dense_cross_entropy(Matrix w, cnp.ndarray h, cnp.ndarray rows, cnp.ndarray t
     s.targets = <const int64_t*>cnp.PyArray_DATA(targets)
     s.scale = <const double*>cnp.PyArray_DATA(scale)
     s.losses = <double*>cnp.PyArray_DATA(losses)
-    s.dx_out = optional(dh, "dh")
+    s.dx_out, s.d_weight = optional(dh, "dh"), by_unit(optional(d_weight, "d_weight"), s.K)
     with nogil:
         mode = denormals_flush()
         s.block.team = begin_region(s.block.shares, s.seconds)
         start_call(&s)
-        for begin from 0 <= begin < s.M by max(s.block.rows, 1):
+        for begin from 0 <= begin < max(s.M, 1) by max(s.block.rows, 1):  # no rows: one empty block, which gives zeros
             s.begin, s.count = begin, min(s.block.rows, s.M - begin)
             point_rows(&s, from_)
             run_phase(s.block.team, outputs_share, &s, s.block.shares)
@@ -260,6 +251,6 @@ def dense_cross_entropy(Matrix w, cnp.ndarray h, cnp.ndarray rows, cnp.ndarray t
             if s.back != NULL:
                 gradients(&s)
         if s.back != NULL:
-            give_parameters(&s, weight, bias)
+            give_bias(s.layout, False, s.block.bias, bias, NULL)
         end_region(s.block.team)
         denormals_restore(mode)

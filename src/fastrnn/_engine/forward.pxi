@@ -10,13 +10,13 @@ cdef enum:
 
 cdef class Kept:
     """What the backward pass needs of one layer and direction, over all steps or those from time t0 on."""
-    cdef readonly cnp.ndarray h         # [T, N, H] rows anywhere
-    cdef readonly cnp.ndarray c         # [T, N, H], LSTM
-    cdef readonly cnp.ndarray gates     # [T, N, saved, H]
-    cdef readonly cnp.ndarray x         # as given to forward, from time x_t0 on
+    cdef public cnp.ndarray h         # [T, N, P] rows anywhere
+    cdef public cnp.ndarray c         # [T, N, H], LSTM
+    cdef public cnp.ndarray gates     # [T, N, saved, H]
+    cdef public cnp.ndarray x         # as given to forward, from time x_t0 on
     cdef Py_ssize_t t0, x_t0
     cdef Plan plan
-    cdef const real* h0                 # [N, H], or NULL for zeros
+    cdef const real* h0                 # [N, P], or NULL for zeros
     cdef const real* c0
     cdef object initial                 # what keeps them alive
     cdef bint reverse
@@ -34,11 +34,11 @@ cdef struct Forward:
     int shares                      # into so many
     Rows x, y, h_kept, c_kept, gates_kept
     const int64_t* ids              # IN  [T, N] by the strides of x, or NULL
-    const real* h0                  # IN  [N, H] or NULL
-    const real* c0
+    const real* h0                  # IN  [N, P] or NULL
+    const real* c0                  # IN  [N, H] or NULL
     const int32_t* last0            # IN  [N] or NULL at the sequence's start: see `last`
     int32_t* last_final             # OUT [N] or NULL
-    real* h_final                   # OUT [N, H]
+    real* h_final                   # OUT [N, P]
     real* c_final                   # OUT [N, H] or NULL
     real* z                         # [panel][chunk * R][width * VLEN]: bias and the input's share
     real** z_rows                   # [chunk * R] -> panel 0
@@ -47,33 +47,40 @@ cdef struct Forward:
     real* x_copy                    # [chunk * R, I] where the rows of x lie apart
     real* stack                     # [shares][GROUP_ROWS][TILE_STEP * VLEN]: tiles on their way to the gates
     real** stack_rows               # [shares][GROUP_ROWS]
-    const_row* h_now                # [R] -> [H], each row's state
+    const_row* h_now                # [R] -> [P], each row's state
     const_row* c_now                # [R] -> [H]
     int32_t* last                   # [R]: the row's latest real step; before its first INITIAL, or ZERO without a state
-    real* h_pair                    # [2, R, H]: states of inference, written in turn
+    real* h_pair                    # [2, R, P]: states of inference, written in turn
     real* c_own                     # [R, H]
-    real* zeros                     # [H]
+    real* zeros                     # [H, and a tile's columns]
     const_row* reset_rows           # [R] -> [H]
+    real* hidden                    # [R, H]: what a projection reads, where there is one
+    real* projected                 # [R, P rounded up to panels]: what it gives
+    const_row* hidden_rows          # [R] -> [H]
+    real** projected_rows           # [R]
+    const_row* zero_rows            # [R] -> zeros
+    real** h_out                    # [rows of a step] -> [P]: where the projected belongs
+    real** y_out
     Step step
 
 
 cdef void place_forward(Forward* f, char** space) noexcept nogil:
     """Lay the workspace out; from NULL it is only measured."""
     cdef const Layout* a = &f.w.layout
-    cdef Py_ssize_t R = f.n1 - f.n0, M = f.chunk * R, H = f.w.H, own = 0 if f.keep else R * H
+    cdef Py_ssize_t R = f.n1 - f.n0, M = f.chunk * R, H = f.w.H, own = 0 if f.keep else R
     f.z = <real*>carve(space, M * a.count * a.width * VLEN * sizeof(real))
     f.z_rows = <real**>carve(space, M * sizeof(real*))
     f.x_rows = <const_row*>carve(space, M * sizeof(real*))
     f.bias_rows = <const_row*>carve(space, M * sizeof(real*))
-    f.x_copy = <real*>carve(space, M * f.w.I * sizeof(real) if f.ids == NULL else 0)
+    f.x_copy = <real*>carve(space, M * f.w.I * sizeof(real) if f.ids == NULL and f.x.n_step != f.w.I else 0)
     f.stack = <real*>carve(space, f.shares * GROUP_ROWS * TILE_STEP * VLEN * sizeof(real))
     f.stack_rows = <real**>carve(space, f.shares * GROUP_ROWS * sizeof(real*))
     f.h_now = <const_row*>carve(space, R * sizeof(real*))
     f.c_now = <const_row*>carve(space, R * sizeof(real*))
     f.last = <int32_t*>carve(space, R * sizeof(int32_t))
-    f.h_pair = <real*>carve(space, 2 * own * sizeof(real))
-    f.c_own = <real*>carve(space, own * sizeof(real))
-    f.zeros = <real*>carve(space, H * sizeof(real))
+    f.h_pair = <real*>carve(space, 2 * own * f.w.P * sizeof(real))
+    f.c_own = <real*>carve(space, own * H * sizeof(real))
+    f.zeros = <real*>carve(space, (H + TILE_VECTORS * VLEN) * sizeof(real))
     f.reset_rows = <const_row*>carve(space, R * sizeof(real*))
     f.step.reset_h = <real*>carve(space, R * H * sizeof(real) if a.candidate.vectors else 0)
     f.step.h_prev = <const_row*>carve(space, R * sizeof(real*))
@@ -82,6 +89,23 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
     f.step.c = <real**>carve(space, R * sizeof(real*))
     f.step.y = <real**>carve(space, R * sizeof(real*))
     f.step.gates = <real**>carve(space, R * sizeof(real*))
+    if f.w.projected:
+        place_projection(f, space)
+
+
+cdef void place_projection(Forward* f, char** space) noexcept nogil:
+    cdef Py_ssize_t R = f.n1 - f.n0
+    f.hidden = <real*>carve(space, R * f.w.H * sizeof(real))
+    f.projected = <real*>carve(space, R * projected_row(f) * sizeof(real))
+    f.hidden_rows = <const_row*>carve(space, R * sizeof(real*))
+    f.projected_rows = <real**>carve(space, R * sizeof(real*))
+    f.zero_rows = <const_row*>carve(space, R * sizeof(real*))
+    f.h_out = <real**>carve(space, R * sizeof(real*))
+    f.y_out = <real**>carve(space, R * sizeof(real*))
+
+
+cdef inline Py_ssize_t projected_row(const Forward* f) noexcept nogil:
+    return f.w.project_layout.count * f.w.project_layout.width * VLEN
 
 
 cdef inline Py_ssize_t chunk_steps(const Layout* a, Py_ssize_t T, Py_ssize_t R) noexcept nogil:
@@ -95,8 +119,8 @@ cdef void start_forward(Forward* f) noexcept nogil:
     """Fill what stays the same through the run."""
     cdef const Pack* w = f.w
     cdef Py_ssize_t m, r, R = f.n1 - f.n0
-    memset(f.zeros, 0, w.H * sizeof(real))
-    f.step.H, f.step.activation = w.H, w.activation
+    memset(f.zeros, 0, (w.H + TILE_VECTORS * VLEN) * sizeof(real))
+    f.step.H, f.step.traits = w.H, &w.traits
     if f.gates_kept.data == NULL:
         f.step.gates = NULL
     for m in range(f.shares * GROUP_ROWS):
@@ -105,10 +129,13 @@ cdef void start_forward(Forward* f) noexcept nogil:
         f.h_now[r] = f.c_now[r] = f.zeros
         f.last[r] = f.last0[f.n0 + r] if f.last0 != NULL else ZERO if f.h0 == NULL else INITIAL
         if f.last[r] != ZERO:
-            f.h_now[r] = f.h0 + (f.n0 + r) * w.H
+            f.h_now[r] = f.h0 + (f.n0 + r) * w.P
             if f.c0 != NULL:
                 f.c_now[r] = f.c0 + (f.n0 + r) * w.H
         f.reset_rows[r] = f.step.reset_h + r * w.H
+        if w.projected:
+            f.hidden_rows[r], f.projected_rows[r] = f.hidden + r * w.H, f.projected + r * projected_row(f)
+            f.zero_rows[r] = f.zeros
     point_inputs(f)
 
 
@@ -195,12 +222,14 @@ cdef bint begin_step(Forward* f, Py_ssize_t t, int* count) noexcept nogil:
             if s.gates != NULL:
                 s.gates[k] = row_at(&f.gates_kept, t, n)
         else:
-            s.h[k] = f.h_pair + r * H
+            s.h[k] = f.h_pair + r * f.w.P
             if s.h_prev[k] == s.h[k]:
-                s.h[k] += (f.n1 - f.n0) * H
+                s.h[k] += (f.n1 - f.n0) * f.w.P
             s.c[k] = f.c_own + r * H
         s.y[k] = row_at(&f.y, t, n)
         f.h_now[r], f.c_now[r] = s.h[k], s.c[k]
+        if f.w.projected:
+            aim_projection(f, k)
     return started
 
 
@@ -273,7 +302,7 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
     cdef const_row* inputs = step.inputs + group.row
     cdef int p, m, vectors, most, q = 0, offset = s.part.first * VLEN
     cdef real** out
-    cdef Inner inner = run_of(step.H if s.started else 0)
+    cdef Inner inner = run_of(s.f.w.P if s.started else 0)
     cdef PanelSteps pair
     inner.b_step = b.row_step
     pair.b, pair.init, pair.out = b.panel_step, step.input_step, TILE_STEP * VLEN
@@ -302,6 +331,25 @@ cdef void sweep_cell(Forward* f, int count, bint started) noexcept nogil:
         sweep(f, &a.candidate, &w.candidate, f.reset_rows, count, started, CELLS[w.cell].forward)
     else:
         sweep(f, &a.state, &w.state, f.step.h_prev, count, started, CELLS[w.cell].forward)
+    if w.projected:
+        project_hidden(f, count)
+
+
+cdef inline void aim_projection(Forward* f, Py_ssize_t k) noexcept nogil:
+    """Let row k of the step write what is to be projected, and keep where that goes."""
+    cdef Step* s = &f.step
+    f.h_out[k], f.y_out[k] = s.h[k], s.y[k]
+    s.h[k] = s.y[k] = f.hidden + k * f.w.H
+
+
+cdef void project_hidden(Forward* f, int count) noexcept nogil:
+    """h = R (o tanh(c)) of a step's rows."""
+    cdef int k
+    share_product(f.team, f.shares, count, f.hidden_rows, run_of(f.w.H), &f.w.project, f.zero_rows, 0,
+                  f.projected_rows, TILE_VECTORS * VLEN)
+    for k in range(count):
+        copy_row(f.h_out[k], f.projected_rows[k], f.w.P)
+        copy_row(f.y_out[k], f.projected_rows[k], f.w.P)
 
 
 cdef void run_forward(void* argument, int task, int rank) noexcept nogil:
@@ -309,7 +357,7 @@ cdef void run_forward(void* argument, int task, int rank) noexcept nogil:
     cdef Forward* f = <Forward*>argument + task
     cdef Py_ssize_t begin, end, s, t, m
     cdef int count = <int>(f.n1 - f.n0)
-    cdef bint started, regular = f.steps.full and f.steps.resets == NULL
+    cdef bint started, regular = f.steps.full and f.steps.resets == NULL and not f.w.projected
     cdef unsigned int mode = denormals_flush()
     start_forward(f)
     for begin from f.s0 <= begin < f.s1 by f.chunk:
@@ -332,27 +380,27 @@ cdef void run_forward(void* argument, int task, int rank) noexcept nogil:
 
 cdef void give_states(Forward* f, bint regular) noexcept nogil:
     """Copy each row's latest state out; `regular`: the step points at it."""
-    cdef Py_ssize_t r, H = f.w.H
+    cdef Py_ssize_t r, H = f.w.H, P = f.w.P
     for r in range(f.n1 - f.n0):
         if regular:
             f.h_now[r], f.c_now[r] = f.step.h[r], f.step.c[r]
             f.last[r] = <int32_t>time_of(f.s1 - 1, f.steps.T, f.reverse)
         if f.last_final != NULL:
             f.last_final[f.n0 + r] = f.last[r]
-        copy_row(f.h_final + (f.n0 + r) * H, f.h_now[r], H)
+        copy_row(f.h_final + (f.n0 + r) * P, f.h_now[r], P)
         if f.c_final != NULL:
             copy_row(f.c_final + (f.n0 + r) * H, f.c_now[r], H)
 
 
 cdef Kept new_kept(const Pack* w, Plan plan, Py_ssize_t T, x, const real* h0, const real* c0, initial, bint reverse,
                    cnp.ndarray h):
-    """Room for what T steps leave to their backward pass; h [T, N, H]: the output, where that is the engine's own."""
+    """Room for what T steps leave to their backward pass; h [T, N, P]: the output, where that is the engine's own."""
     cdef Kept kept = Kept.__new__(Kept)
     cdef Cell* cell = &CELLS[w.cell]
     cdef Py_ssize_t N = plan.steps.N
     kept.x, kept.plan, kept.reverse = x, plan, reverse
     kept.h0, kept.c0, kept.initial = h0, c0, initial
-    kept.h = pooled((T, N, w.H)) if h is None else h
+    kept.h = pooled((T, N, w.P)) if h is None else h
     kept.c = pooled((T, N, w.H)) if cell.has_c else None
     kept.gates = pooled((T, N, cell.saved, w.H)) if cell.saved else None
     return kept

@@ -15,6 +15,22 @@ cdef struct Block:
     real** gradient_rows            # [widest]
     const_row* fresh_rows           # [widest] -> zeros
     real* bias                      # [panel][width * VLEN]: gradient of the bias
+    Py_ssize_t strip_rows           # of a strip: rows of the sums of weights, on their way to where they are wanted
+    real* strip                     # [strips][panel][strip_rows][width * VLEN]; one for all shares of the panels, or each its own
+    real** strip_at                 # [strips * strip_rows]
+
+
+cdef enum:
+    STRIP_ROWS = 36  # of a strip, at least: a multiple of every TILE_ROWS
+
+
+cdef inline bint splits_panels(const Block* b, int count) noexcept nogil:
+    """Whether products for `count` panels are shared out by these, and not by the rows of the result."""
+    return count >= 2 * b.shares
+
+
+cdef inline int strips_of(const Block* b, const Layout* a) noexcept nogil:
+    return 1 if splits_panels(b, a.count) else b.shares
 
 
 cdef inline Py_ssize_t spread(Py_ssize_t count) noexcept nogil:
@@ -34,6 +50,9 @@ cdef void place_block(Block* b, const Layout* a, Py_ssize_t widest, char** space
     b.gradient_rows = <real**>carve(space, widest * sizeof(real*))
     b.fresh_rows = <const_row*>carve(space, widest * sizeof(real*))
     b.bias = <real*>carve(space, a.count * a.width * VLEN * sizeof(real))
+    b.strip_rows = min(max(b.rows, STRIP_ROWS), max(widest, 1))  # low ones stay in cache; but dz is read for each
+    b.strip = <real*>carve(space, strips_of(b, a) * a.count * b.strip_rows * a.width * VLEN * sizeof(real))
+    b.strip_at = <real**>carve(space, strips_of(b, a) * b.strip_rows * sizeof(real*))
 
 
 cdef void start_block(Block* b, const Layout* a, Py_ssize_t widest) noexcept nogil:
@@ -47,10 +66,8 @@ cdef void start_block(Block* b, const Layout* a, Py_ssize_t widest) noexcept nog
     for m in range(b.rows):
         b.dz_rows[m] = b.dz + m * row
         b.zero_rows[m] = b.zeros
-
-
-cdef void clear_panels(Panels* b) noexcept nogil:
-    memset(b.data, 0, b.count * b.panel_step * sizeof(real))
+    for m in range(strips_of(b, a) * b.strip_rows):
+        b.strip_at[m] = b.strip + (m // b.strip_rows * a.count * b.strip_rows + m % b.strip_rows) * row
 
 
 cdef Inner across_panels(const Block* b, const Layout* a, const Part* part) noexcept nogil:
@@ -85,24 +102,67 @@ cdef void transpose_share(void* argument, int share, int rank) noexcept nogil:
             copy_row(to, job.rows[m] + i, K - i)
 
 
+cdef struct Strip:
+    # rows first, first + 1, ... of some panels of a product, on their way to where they belong
+    const real* data    # IN [panel][rows][width * VLEN]
+    Py_ssize_t panel_step, first, rows
+    int p0, p1
+
+
+cdef struct WeightSum:
+    # the product of a block with what feeds a part, on top of the sums of the blocks before
+    const Block* block
+    const Layout* a
+    const Part* part
+    Py_ssize_t K
+    Inner inner
+    Panels dz
+    const Panels* sums      # IN-OUT [panel][K][vectors * VLEN]
+    const Lie* result       # OUT [K, G*H], by the last block; before it NULL
+
+
+cdef void sum_share(void* argument, int share, int rank) noexcept nogil:
+    """A share of the panels or, where these are too few, of the rows of the result."""
+    cdef WeightSum* job = <WeightSum*>argument
+    cdef const Block* b = job.block
+    cdef bint panels = splits_panels(b, job.dz.count)
+    cdef int count = job.dz.count if panels else <int>job.K
+    cdef int begin = share_end(count, b.shares, share - 1), end = share_end(count, b.shares, share)
+    cdef int p0 = begin if panels else 0, p1 = end if panels else job.dz.count
+    cdef Py_ssize_t k, k0 = 0 if panels else begin, k1 = job.K if panels else end
+    cdef bint last = job.result != NULL
+    cdef Py_ssize_t step = b.strip_rows if last else max(k1 - k0, 1)
+    cdef Py_ssize_t out_panel = b.strip_rows * job.a.width * VLEN if last else job.sums.panel_step
+    cdef const_row* init = b.fresh_rows if b.fresh else <const_row*>b.gradient_rows
+    cdef real** out = b.strip_at + (0 if panels else share * b.strip_rows)
+    cdef Strip strip
+    for k from k0 <= k < k1 by step:
+        strip = Strip(out[0], out_panel, k, min(step, k1 - k), p0, p1)
+        gemm(strip.rows, b.transposed_rows + k, &job.inner, &job.dz, p0, p1, init + k,
+             0 if b.fresh else job.sums.panel_step, out if last else b.gradient_rows + k, out_panel)
+        if last:
+            give_weights(job.a, job.part, &strip, job.result)
+
+
 cdef void add_weights(Block* b, const Layout* a, const Part* part, const_row* rows, Py_ssize_t M, Py_ssize_t K,
-                      Panels* gradient) noexcept nogil:
-    """gradient += rowsᵀ dz over the M rows of a block, from zero in a fresh one; rows IN [M] -> [K]."""
+                      Panels* sums, const Lie* result) noexcept nogil:
+    """sums += rowsᵀ dz over the M rows of a block, from zero in a fresh one; rows IN [M] -> [K].
+
+    The last block gives a `result`: its sums go there strip by strip, each still in cache, and not into `sums`.
+    """
     cdef Py_ssize_t i, tile_step = spread(M * TILE_ROWS)
     cdef Transposition job = Transposition(b, rows, M, K)
-    cdef Panels dz
-    cdef Inner inner
+    cdef WeightSum sum
     run_phase(b.team, transpose_share, &job, b.shares)
     for i in range(K):
         b.transposed_rows[i] = b.transposed + (i // TILE_ROWS) * tile_step + i % TILE_ROWS
-        b.gradient_rows[i] = gradient.data + i * gradient.row_step
-    dz.data = b.dz + part.first * VLEN
-    dz.panel_step, dz.row_step = b.rows * a.width * VLEN, a.width * VLEN
-    dz.count, dz.vectors, dz.last = gradient.count, gradient.vectors, gradient.last
-    inner.runs, inner.run, inner.a_step, inner.a_run, inner.b_step = 1, M, TILE_ROWS, 0, 0
-    share_product(b.team, b.shares, K, b.transposed_rows, inner, &dz,
-                  b.fresh_rows if b.fresh else <const_row*>b.gradient_rows, 0 if b.fresh else gradient.panel_step,
-                  b.gradient_rows, gradient.panel_step)
+        b.gradient_rows[i] = sums.data + i * sums.row_step
+    sum.block, sum.a, sum.part, sum.K, sum.sums, sum.result = b, a, part, K, sums, result
+    sum.dz.data = b.dz + part.first * VLEN
+    sum.dz.panel_step, sum.dz.row_step = b.rows * a.width * VLEN, a.width * VLEN
+    sum.dz.count, sum.dz.vectors, sum.dz.last = sums.count, sums.vectors, sums.last
+    sum.inner = Inner(1, M, TILE_ROWS, 0, 0)
+    run_phase(b.team, sum_share, &sum, b.shares)
 
 
 cdef void add_bias(Block* b, const Layout* a, Py_ssize_t M) noexcept nogil:
@@ -122,25 +182,45 @@ cdef inline int bias_vectors(const Layout* a, int p) noexcept nogil:
     return a.last if a.units > 1 and p == a.count - 1 else a.width
 
 
-cdef void give_weights(const Layout* a, const Part* part, const Panels* b, Py_ssize_t K, const Lie* w) noexcept nogil:
-    """w OUT [K, G*H]: the twin of pack_forward."""
-    cdef Py_ssize_t k, unit
-    cdef int p, v, n, lane
+cdef void give_weights(const Layout* a, const Part* part, const Strip* s, const Lie* w) noexcept nogil:
+    """w OUT [K, G*H] by a strip's rows: the twin of pack_forward."""
+    if w.unit_step == 1:
+        give_by_input(a, part, s, w)
+    else:
+        give_by_unit(a, part, s, w)
+
+
+cdef void give_by_input(const Layout* a, const Part* part, const Strip* s, const Lie* w) noexcept nogil:
+    """Row by row of w, along the panels: memory is written in its own order."""
+    cdef Py_ssize_t k, columns = a.units * <Py_ssize_t>VLEN
+    cdef int p, v, n, whole = min(s.p1, <int>(a.H // columns))  # panels before it are full of units
     cdef const real* source
     cdef real* to
-    for p in range(b.count):
-        for k in range(K):
-            source = b.data + p * b.panel_step + k * b.row_step
-            for v in range(panel_vectors(b, p)):
-                unit = unit_of(a, p, part.first + v)
-                n = lanes(a.H, unit)
-                to = <real*>w.data + k * w.k_step + (a.order[part.first + v] * a.H + unit) * w.unit_step
-                if w.unit_step == 1:
-                    v_store_n(to, v_load(source), n)
-                else:
-                    for lane in range(n):
-                        to[lane * w.unit_step] = source[lane]
-                source += VLEN
+    for k in range(s.rows):
+        for v in range(part.vectors):
+            source = s.data + (k * a.width + v) * VLEN
+            to = place_of_units(a, part, 0, v, w) + (s.first + k) * w.k_step
+            for p in range(s.p0, whole):
+                v_store(to + p * columns, v_load(source + p * s.panel_step))
+            for p in range(whole, s.p1):
+                n = lanes(a.H, unit_of(a, p, part.first + v))
+                if n > 0:
+                    v_store_n(to + p * columns, v_load(source + p * s.panel_step), n)
+
+
+cdef void give_by_unit(const Layout* a, const Part* part, const Strip* s, const Lie* w) noexcept nogil:
+    """Panel by panel, each turned round."""
+    cdef Py_ssize_t k
+    cdef int p, v, lane
+    cdef const real* source
+    cdef real* to
+    for p in range(s.p0, s.p1):
+        for k in range(s.rows):
+            for v in range(part_vectors(a, part, p)):
+                source = s.data + p * s.panel_step + (k * a.width + v) * VLEN
+                to = place_of_units(a, part, p, v, w) + (s.first + k) * w.k_step
+                for lane in range(lanes(a.H, unit_of(a, p, part.first + v))):
+                    to[lane * w.unit_step] = source[lane]
 
 
 cdef void give_bias(const Layout* a, bint apart, const real* bias, real* d_ih, real* d_hh) noexcept nogil:

@@ -17,10 +17,12 @@ def elementary(str name, cnp.ndarray x):
     cdef Py_ssize_t j, size = x.size
     cdef int n, function = ("exp", "tanh", "sigmoid").index(name)
     cdef vec v
+    cdef unsigned int mode = denormals_flush()
     for j from 0 <= j < size by VLEN:
         n = lanes(size, j)
         v = v_load_n(a + j, n)
         v_store_n(b + j, v_exp_neg(v) if function == 0 else v_tanh(v) if function == 1 else v_sigmoid(v), n)
+    denormals_restore(mode)
     return y
 
 

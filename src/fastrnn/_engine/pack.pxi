@@ -8,6 +8,8 @@
 #     LSTM                   [i f g o]       input: all         state: all
 #     GRU                    [n r z s]       input: n r z       state: r z s    (s = U_n h + b_hn)
 #     GRU, reset before      [n r z]         input: n r z       state: r z, then n from r * h
+#
+# A projection (an LSTM's h = R (o tanh(c)), Sak et al. 2014) lies like an RNN of P units that reads H numbers.
 
 cdef struct Part:
     # the vectors [first, first + vectors) of a panel, fed by one product
@@ -68,6 +70,11 @@ cdef struct Lie:
     Py_ssize_t k_step, unit_step
 
 
+cdef inline real* place_of_units(const Layout* a, const Part* part, int p, int v, const Lie* w) noexcept nogil:
+    """Where the units of vector v of a part lie in panel p, for the first input."""
+    return <real*>w.data + (a.order[part.first + v] * a.H + unit_of(a, p, part.first + v)) * w.unit_step
+
+
 cdef inline Lie by_input(const real* data, const Layout* a) noexcept nogil:
     """Recurrent layers keep [K, G*H]."""
     cdef Lie w
@@ -96,23 +103,24 @@ cdef Panels forward_panels(const Layout* a, const Part* part, Py_ssize_t K, char
 
 cdef void pack_forward(const Layout* a, const Part* part, const Lie* w, Py_ssize_t K, Panels* b) noexcept nogil:
     """w IN [K, G*H] -> b OUT"""
-    cdef Py_ssize_t k, unit
-    cdef int p, v, n, lane
-    cdef const real* source
+    cdef Py_ssize_t k
+    cdef int p, v, lane, vectors
+    cdef int n[4]
+    cdef const real* source[4]
     cdef real* to
     for p in range(b.count):
+        vectors = part_vectors(a, part, p)
+        for v in range(vectors):
+            n[v] = lanes(a.H, unit_of(a, p, part.first + v))
+            source[v] = place_of_units(a, part, p, v, w)
         for k in range(K):
             to = b.data + p * b.panel_step + k * b.row_step
-            for v in range(part_vectors(a, part, p)):
-                unit = unit_of(a, p, part.first + v)
-                n = lanes(a.H, unit)
-                source = w.data + k * w.k_step + (a.order[part.first + v] * a.H + unit) * w.unit_step
+            for v in range(vectors):
                 if w.unit_step == 1:
-                    v_store(to, v_load_n(source, n))
+                    v_store(to + v * VLEN, v_load_n(source[v] + k * w.k_step, n[v]))
                 else:
                     for lane in range(VLEN):
-                        to[lane] = source[lane * w.unit_step] if lane < n else 0
-                to += VLEN
+                        to[v * VLEN + lane] = source[v][k * w.k_step + lane * w.unit_step] if lane < n[v] else 0
 
 
 cdef Panels backward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept nogil:
@@ -161,11 +169,14 @@ cdef inline Inner run_of(Py_ssize_t K) noexcept nogil:
 
 cdef struct Pack:
     # the parameters of one layer and direction as the engine reads them
-    int cell, activation
-    Py_ssize_t I, H
-    Layout layout
+    int cell
+    Traits traits
+    bint projected
+    Py_ssize_t I, H, P                                  # P numbers in a row of h: H, or those of the projection
+    Layout layout, project_layout
     Panels input, state, candidate                      # forward
     Panels input_back, state_back, candidate_back       # backward
+    Panels project, project_back                        # R and its transpose
     real* bias                                          # [panel][width * VLEN]
     const real* rows                                    # weight_ih [I, G*H], for integer input
 
@@ -173,25 +184,35 @@ cdef struct Pack:
 cdef class Weights:
     """The parameters of one layer and direction, and their packs; those that not every call needs follow when used."""
     cdef Pack pack
-    cdef cnp.ndarray weight_ih, weight_hh
+    cdef cnp.ndarray weight_ih, weight_hh, weight_hr, peephole
     cdef Buffer state_memory, input_memory, state_back_memory, input_back_memory
 
-    def __init__(self, int cell, int activation, Py_ssize_t I, Py_ssize_t H, cnp.ndarray weight_ih,
-                 cnp.ndarray weight_hh, bias_ih, bias_hh):
-        """Take parameters: weight_ih [I, G*H], weight_hh [H, G*H], biases [G*H] or None."""
+    def __init__(self, int cell, traits, Py_ssize_t I, Py_ssize_t H, cnp.ndarray weight_ih,
+                 cnp.ndarray weight_hh, bias_ih, bias_hh, cnp.ndarray weight_hr, cnp.ndarray peephole):
+        """Take parameters: weight_ih [I, G*H], weight_hh [P, G*H], biases [G*H] or None, weight_hr [H, P] or None,
+        peepholes [3*H] or None; traits: ((kind, alpha, beta) of each activation, clip or None, coupled)."""
         cdef Pack* w = &self.pack
         cdef Layout* a = &w.layout
         cdef char* space = NULL
-        w.cell, w.activation, w.I, w.H, a[0] = cell, activation, I, H, make_layout(cell, H)
+        w.cell, w.traits, w.I, w.H, a[0] = cell, make_traits(cell, traits), I, H, make_layout(cell, H)
         self.weight_ih, self.weight_hh = checked(weight_ih, "weight_ih"), checked(weight_hh, "weight_hh")
+        self.weight_hr, self.peephole = weight_hr, peephole
+        w.projected, w.P = weight_hr is not None, weight_hh.shape[0]
+        w.project_layout = make_layout(RNN, w.P)
+        w.traits.peephole = optional(peephole, "peephole")
+        w.traits.plain = w.traits.plain and peephole is None
         w.rows = data_of(weight_ih)
         place_state(w, &space)
         self.state_memory = take(<size_t>space)
         space = self.state_memory.data
         place_state(w, &space)
         cdef Lie state = by_input(data_of(weight_hh), a)
-        pack_forward(a, &a.state, &state, H, &w.state)
+        cdef Lie project
+        pack_forward(a, &a.state, &state, w.P, &w.state)
         pack_forward(a, &a.candidate, &state, H, &w.candidate)
+        if w.projected:
+            project = by_input(data_of(checked(weight_hr, "weight_hr")), &w.project_layout)
+            pack_forward(&w.project_layout, &w.project_layout.state, &project, H, &w.project)
         memset(w.bias, 0, a.count * a.width * VLEN * sizeof(real))
         if bias_ih is not None:
             sum_biases(w, data_of(checked(bias_ih, "bias_ih")), data_of(checked(bias_hh, "bias_hh")))
@@ -214,7 +235,7 @@ cdef class Weights:
         """Pack the transposed recurrent weights, which carry the gradient from step to step."""
         cdef Pack* w = &self.pack
         cdef Layout* a = &w.layout
-        cdef Lie state = by_input(data_of(self.weight_hh), a)
+        cdef Lie project, state = by_input(data_of(self.weight_hh), a)
         cdef char* space = NULL
         if self.state_back_memory is not None:
             return
@@ -222,8 +243,11 @@ cdef class Weights:
         self.state_back_memory = take(<size_t>space)
         space = self.state_back_memory.data
         place_state_back(w, &space)
-        pack_backward(a, &a.state, &state, w.H, &w.state_back)
+        pack_backward(a, &a.state, &state, w.P, &w.state_back)
         pack_backward(a, &a.candidate, &state, w.H, &w.candidate_back)
+        if w.projected:
+            project = by_input(data_of(self.weight_hr), &w.project_layout)
+            pack_backward(&w.project_layout, &w.project_layout.state, &project, w.H, &w.project_back)
 
     cdef need_input_back(self):
         """Pack the transposed input weights, which give the gradient of the input."""
@@ -242,15 +266,19 @@ cdef class Weights:
 
 cdef void place_state(Pack* w, char** space) noexcept nogil:
     cdef Layout* a = &w.layout
-    w.state = forward_panels(a, &a.state, w.H, space)
+    w.state = forward_panels(a, &a.state, w.P, space)
     w.candidate = forward_panels(a, &a.candidate, w.H, space)
+    if w.projected:
+        w.project = forward_panels(&w.project_layout, &w.project_layout.state, w.H, space)
     w.bias = <real*>carve(space, a.count * a.width * VLEN * sizeof(real))
 
 
 cdef void place_state_back(Pack* w, char** space) noexcept nogil:
     cdef Layout* a = &w.layout
-    w.state_back = backward_panels(a, &a.state, w.H, space)
+    w.state_back = backward_panels(a, &a.state, w.P, space)
     w.candidate_back = backward_panels(a, &a.candidate, w.H, space)
+    if w.projected:
+        w.project_back = backward_panels(&w.project_layout, &w.project_layout.state, w.H, space)
 
 
 cdef void sum_biases(Pack* w, const real* bias_ih, const real* bias_hh) noexcept nogil:

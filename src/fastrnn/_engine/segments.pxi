@@ -14,7 +14,7 @@ cdef class Segments:
     cdef Py_ssize_t steps, count    # of a segment (the first may be shorter); segments
     cdef list groups                # the layers and directions that pass through a segment together, by number
     cdef list inputs                # of each group: x, or the outputs of the layer below
-    cdef cnp.ndarray h, c           # [slot, L*D, N, H]: states before each segment, then the final ones: see `slot`
+    cdef cnp.ndarray h, c           # [slot, L*D, N, P], [..., H]: states before each segment, then the final ones: see `slot`
     cdef cnp.ndarray last           # int32 [count + 1, D, N]: the rows' latest real steps there
     cdef dict kept                  # {(group, segment): Kept of each layer}: segments that need not be run again
     cdef list halves                # `Half` of each layer and direction where all is kept in bfloat16, else None
@@ -33,7 +33,7 @@ cdef class Segments:
         return self.plan.steps.T - self.start(s + 1) if d == 1 else self.start(s)
 
     cdef real* state(self, cnp.ndarray states, Py_ssize_t s, Py_ssize_t k):
-        """The states [N, H] of a layer and direction before segment s."""
+        """The states [N, P] or [N, H] of a layer and direction before segment s."""
         if states is None:
             return NULL
         return data_of(states) + (self.slot(s) * states.shape[1] + k) * states.shape[2] * states.shape[3]
@@ -43,20 +43,20 @@ cdef class Segments:
 
     @property
     def nbytes(self):
-        arrays = [self.h, self.c, self.last, *self.inputs[self.D:]]
+        arrays = [self.h, self.c, self.last, *self.inputs[self.D::self.D]]  # both directions read one
         rooms = [kept for rooms in self.kept.values() for kept in rooms] + (self.halves or [])
         arrays += [array for kept in rooms for array in (kept.h, kept.c, kept.gates)]
         return sum([array.nbytes for array in arrays if array is not None])
 
     def whole(self, list weights):
         """Return a `Kept` of all steps for each layer and direction, as a plain tape has it."""
-        cdef Py_ssize_t T = self.plan.steps.T, N = self.plan.steps.N, H = self.h.shape[3]
+        cdef Py_ssize_t T = self.plan.steps.T, N = self.plan.steps.N, P = self.h.shape[3]
         if self.halves is not None:
             return [widened(half, 0, T) for half in self.halves]
         initial = [None if states is None or self.latest(0, 0)[0] == ZERO else states[0] for states in (self.h, self.c)]
         final = [None if states is None else np.empty_like(states[0]) for states in (self.h, self.c)]
         return stack_forward(weights, self.D, self.x, self.plan.active, self.plan.resets, *initial,
-                             pooled((T, N, self.D * H)), *final, True, False, self.dropout)
+                             pooled((T, N, self.D * P)), *final, True, False, self.dropout)
 
 
 cdef class Half:
@@ -66,15 +66,19 @@ cdef class Half:
 
 def segment_sizes(list weights, int D, Py_ssize_t T, Py_ssize_t N, bint dropout):
     """Return the steps of a block and some bytes: of the states before a segment; of a step of a group that is run
-    again; of the gradients that a step passes between its layers; of all that lies between bidirectional layers."""
-    cdef Py_ssize_t H = (<Weights>weights[0]).pack.H, row = N * H * sizeof(real), L = len(weights) // D
-    cdef Cell* cell = &CELLS[(<Weights>weights[0]).pack.cell]
-    cdef Py_ssize_t state = L * D * row * (2 if cell.has_c else 1) + D * N * sizeof(int32_t)
-    cdef Py_ssize_t step = row * (1 + cell.has_c + cell.saved)
+    again; of the gradients that a step passes between its layers; of all that lies between bidirectional layers; of
+    what of that a plain tape has among its states: their outputs, where these are not masked."""
+    cdef const Pack* w = &(<Weights>weights[0]).pack
+    cdef Cell* cell = &CELLS[w.cell]
+    cdef Py_ssize_t L = len(weights) // D, row = N * w.P * sizeof(real), units = N * w.H * sizeof(real)
+    cdef Py_ssize_t state = L * D * (row + cell.has_c * units) + D * N * sizeof(int32_t)
+    cdef Py_ssize_t step = row + (cell.has_c + cell.saved) * units
     cdef Py_ssize_t arrays = 2 if dropout else 1  # a masked one beside each that passes between layers
     if D == 1:
-        return block_steps(T, N), state, L * step + (L - 1) * (arrays - 1) * row, arrays * row if L > 1 else 0, 0
-    return block_steps(T, N), state, step, 0, T * D * row * (L - 1 + min(L - 1, 2) + (arrays - 1) * (L > 1))
+        return block_steps(T, N), state, L * step + (L - 1) * (arrays - 1) * row, arrays * row if L > 1 else 0, 0, 0
+    cdef Py_ssize_t outputs = T * D * row * (L - 1)
+    cdef Py_ssize_t between = outputs + T * D * row * (min(L - 1, 2) + (arrays - 1) * (L > 1))
+    return block_steps(T, N), state, step, 0, between, 0 if dropout else outputs
 
 
 def segments_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cnp.ndarray y, cnp.ndarray h_final,
@@ -84,7 +88,7 @@ def segments_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0,
     steps: of a segment, whole blocks; kept: so many of the last segments are kept as in a plain tape.
     """
     cdef Segments tape = new_segments(weights, D, x, active, resets, h0, c0, dropout, steps, half)
-    cdef Py_ssize_t g, s, layer, T = x.shape[0], N = x.shape[1], H = tape.h.shape[3], L = len(weights) // D
+    cdef Py_ssize_t g, s, layer, T = x.shape[0], N = x.shape[1], P = tape.h.shape[3], L = len(weights) // D
     cdef int d
     cdef cnp.ndarray below = x, above = None
     cdef Rows rows, part
@@ -92,10 +96,10 @@ def segments_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0,
     for g in range(len(tape.groups)):
         d, layer = tape.groups[g][0] % D, tape.groups[g][len(tape.groups[g]) - 1] // D
         if d == 0:
-            above = y if layer == L - 1 else pooled((T, N, D * H))
+            above = y if layer == L - 1 else pooled((T, N, D * P))
         tape.inputs.append(below)
         for s in range(tape.count):
-            rooms = run_segment(tape, weights, g, s, half or s >= tape.count - kept, above[:, :, d * H:(d + 1) * H])
+            rooms = run_segment(tape, weights, g, s, half or s >= tape.count - kept, above[:, :, d * P:(d + 1) * P])
             if half:
                 halve(tape, g, rooms)
             elif rooms:
@@ -110,8 +114,8 @@ def segments_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0,
     if not tape.plan.steps.full:
         rows = rows_of(y)
         for d in range(D):
-            part = columns_of(&rows, d * H)
-            fill_padding(&tape.plan.steps, &part, H, hold, d == 1)
+            part = columns_of(&rows, d * P)
+            fill_padding(&tape.plan.steps, &part, P, hold, d == 1)
     return tape
 
 
@@ -121,19 +125,19 @@ cdef Segments new_segments(list weights, int D, cnp.ndarray x, active, resets, h
     cdef Segments tape = Segments.__new__(Segments)
     cdef const Pack* w = &(<Weights>weights[0]).pack
     cdef Cell* cell = &CELLS[w.cell]
-    cdef Py_ssize_t T = x.shape[0], N = x.shape[1], k, count = ceil_div(T, steps), slots = 3 if half else count + 1
+    cdef Py_ssize_t T = x.shape[0], N = x.shape[1], k, count = max(ceil_div(T, steps), 1), slots = 3 if half else count + 1
     tape.x, tape.plan, tape.D, tape.dropout = x, Plan(T, N, active, resets), D, dropout
     tape.steps, tape.count, tape.inputs, tape.kept = steps, count, [], {}
     tape.groups = [list(range(len(weights)))] if D == 1 else [[k] for k in range(len(weights))]
     tape.last = np.empty((count + 1, D, N), np.int32)
     tape.last[0] = ZERO if h0 is None else INITIAL
-    tape.h = pooled((slots, len(weights), N, w.H))
+    tape.h = pooled((slots, len(weights), N, w.P))
     tape.h[0] = 0 if h0 is None else h0
     if cell.has_c:
         tape.c = pooled((slots, len(weights), N, w.H))
         tape.c[0] = 0 if c0 is None else c0
     if half:
-        tape.halves = [new_half(T, N, cell, w.H) for k in range(len(weights))]
+        tape.halves = [new_half(T, N, w) for k in range(len(weights))]
     return tape
 
 
@@ -148,7 +152,7 @@ cdef let_go(Segments tape):
 cdef list run_segment(Segments tape, list weights, Py_ssize_t g, Py_ssize_t s, bint keep, y):
     """The layers of a group over a segment; return what its backward pass needs of each if `keep`, else nothing.
 
-    y OUT [T, N, H]: the last layer's output, or None where that is known already.
+    y OUT [T, N, P]: the last layer's output, or None where that is known already.
     """
     cdef list group = tape.groups[g], rooms = []
     cdef int d = group[0] % tape.D
@@ -170,7 +174,7 @@ cdef list run_segment(Segments tape, list weights, Py_ssize_t g, Py_ssize_t s, b
         run.h0, run.c0, run.last0 = tape.state(tape.h, s, k), tape.state(tape.c, s, k), tape.latest(s, d)
         run.h_final, run.c_final = tape.state(tape.h, s + 1, k), tape.state(tape.c, s + 1, k)
         run.last_final = tape.latest(s + 1, d)
-        above = None if k == top and y is not None else pooled((s1 - s0, N, w.pack.H))
+        above = None if k == top and y is not None else pooled((s1 - s0, N, w.pack.P))
         run.y = rows_of(y) if above is None else window_of(above, t0)
         if keep:
             kept = new_kept(&w.pack, tape.plan, s1 - s0, below, run.h0, run.c0, tape, d == 1, above)
@@ -185,11 +189,12 @@ cdef list run_segment(Segments tape, list weights, Py_ssize_t g, Py_ssize_t s, b
     return rooms
 
 
-cdef Half new_half(Py_ssize_t T, Py_ssize_t N, Cell* cell, Py_ssize_t H):
+cdef Half new_half(Py_ssize_t T, Py_ssize_t N, const Pack* w):
     cdef Half half = Half.__new__(Half)
-    half.h = pooled((T, N, H), True)
-    half.c = pooled((T, N, H), True) if cell.has_c else None
-    half.gates = pooled((T, N, cell.saved, H), True) if cell.saved else None
+    cdef Cell* cell = &CELLS[w.cell]
+    half.h = pooled((T, N, w.P), True)
+    half.c = pooled((T, N, w.H), True) if cell.has_c else None
+    half.gates = pooled((T, N, cell.saved, w.H), True) if cell.saved else None
     return half
 
 
@@ -278,44 +283,45 @@ cdef cnp.ndarray output_below(Segments tape, list rooms, Py_ssize_t layer, Py_ss
 cdef start_from_halves(Segments tape, Kept kept, Py_ssize_t s, Py_ssize_t k):
     """The states before a segment: of rows that have begun, those of their latest real steps."""
     cdef Half half = tape.halves[k]
-    cdef Py_ssize_t n, N = tape.plan.steps.N, H = tape.h.shape[3]
+    cdef Py_ssize_t n, width, N = tape.plan.steps.N
     cdef const int32_t* last = tape.latest(s, k % tape.D)
     cdef list states = []
     for initial, later in ((tape.h, half.h), (tape.c, half.c)):
         if initial is None:
             continue
-        before = np.array(initial[0, k])
+        before, width = np.array(initial[0, k]), initial.shape[3]
         states.append(before)
         for n in range(N):
             if last[n] >= 0:
-                from_bfloat(data_of(before) + n * H,
-                            <const uint16_t*>cnp.PyArray_DATA(later) + (last[n] * N + n) * H, H)
+                from_bfloat(data_of(before) + n * width,
+                            <const uint16_t*>cnp.PyArray_DATA(later) + (last[n] * N + n) * width, width)
     kept.initial, kept.h0 = states, data_of(states[0])
     kept.c0 = data_of(states[1]) if len(states) == 2 else NULL
 
 
 def segments_backward(list weights, int D, Segments tape, dy, dh, dc, dx, list gradients, cnp.ndarray dh0, dc0,
-                      list watched, bint hold):
+                      list watched, bint hold, cnp.ndarray places=None):
     """As `stack_backward`, from what `segments_forward` left."""
-    cdef Py_ssize_t T = tape.plan.steps.T, N = tape.plan.steps.N, H = tape.h.shape[3], layer, g
+    cdef Py_ssize_t T = tape.plan.steps.T, N = tape.plan.steps.N, P = tape.h.shape[3], layer, g
     cdef int d
     cdef cnp.ndarray above = unheld(tape.plan, dy, D) if hold else dy, below = None
     for g in range(len(tape.groups) - 1, -1, -D):  # all of a layer's directions, or all layers of the only one
         layer = tape.groups[g][0] // D
-        below = dx if layer == 0 else pooled((T, N, D * H))
+        below = dx if layer == 0 else pooled((T, N, D * P))
         for d in range(D):
-            descend_group(tape, weights, g - D + 1 + d, above, below, dh, dc, gradients, dh0, dc0, watched)
+            descend_group(tape, weights, g - D + 1 + d, above, below, dh, dc, gradients, dh0, dc0, watched, places)
         above = below
         if tape.dropout is not None and layer:
             above = dropped(below, tape.dropout, layer - 1)
 
 
 cdef descend_group(Segments tape, list weights, Py_ssize_t g, above, below, dh, dc, list gradients, cnp.ndarray dh0,
-                   dc0, list watched):
+                   dc0, list watched, cnp.ndarray places):
     """The layers of a group through all segments, from the last step down."""
     cdef list group = tape.groups[g], memory = [], rooms
     cdef int d = group[0] % tape.D, l, layers = <int>len(group)
-    cdef Py_ssize_t k, s, t0, steps, N = tape.plan.steps.N, H = tape.h.shape[3], size = N * H
+    cdef Py_ssize_t k, s, t0, steps, N = tape.plan.steps.N
+    cdef Py_ssize_t P = tape.h.shape[3], h_size = N * P, c_size = N * (<Weights>weights[0]).pack.H
     cdef Buffer list_memory = take(layers * sizeof(Backward))
     cdef Backward* runs = <Backward*>list_memory.data
     cdef Backward* b
@@ -323,9 +329,10 @@ cdef descend_group(Segments tape, list weights, Py_ssize_t g, above, below, dh, 
     memset(runs, 0, layers * sizeof(Backward))
     for l in range(layers):
         b, k = &runs[l], group[l]
-        b.add, b.dh0, b.dc0 = d == 1, data_of(dh0) + k * size, part_of(optional(dc0, "dc0"), k, size)
-        b.dh_final, b.dc_final = part_of(optional(dh, "dh"), k, size), part_of(optional(dc, "dc"), k, size)
-        memory.append(start_layer(b, tape, weights[k], tape.x if k < tape.D else None, gradients[k]))
+        b.add, b.dh0, b.dc0 = d == 1, data_of(dh0) + k * h_size, part_of(optional(dc0, "dc0"), k, c_size)
+        b.dh_final, b.dc_final = part_of(optional(dh, "dh"), k, h_size), part_of(optional(dc, "dc"), k, c_size)
+        memory.append(start_layer(b, tape, weights[k], tape.x if k < tape.D else None, gradients[k],
+                                 l > 0 or below is not None))
         if watched is not None:
             b.watched = rows_of(watched[k])
     for s in range(tape.count - 1, -1, -1):
@@ -333,14 +340,16 @@ cdef descend_group(Segments tape, list weights, Py_ssize_t g, above, below, dh, 
         for l in range(layers - 1, -1, -1):
             b, k = &runs[l], group[l]
             recall(b, weights[k], rooms[l])
+            if k < tape.D and places is not None:
+                b.ids, b.x = ids_of(places), input_rows(places)
             b.last0 = tape.latest(s, d)
             if l < layers - 1:
                 b.dy = window_of(passed, t0)
             elif above is not None:
                 rows = rows_of(above)
-                b.dy = columns_of(&rows, d * H)
+                b.dy = columns_of(&rows, d * P)
             if l:
-                passed = pooled((steps, N, H))
+                passed = pooled((steps, N, P))
                 b.dx = window_of(passed, t0)
             elif below is not None:
                 b.dx = rows_of(below)
@@ -351,16 +360,16 @@ cdef descend_group(Segments tape, list weights, Py_ssize_t g, above, below, dh, 
         end_backward(&runs[l])
 
 
-cdef Buffer start_layer(Backward* b, Segments tape, Weights w, x, list gradients):
+cdef Buffer start_layer(Backward* b, Segments tape, Weights w, x, list gradients, bint send):
     """Settle how a layer and direction of a group is shared out, and lay its workspace out, which lasts to the end.
 
-    x: the input of the first layer, or None."""
+    x: the input of the first layer, or None; send: whether the gradient of what it read is wanted."""
     cdef Py_ssize_t N = tape.plan.steps.N
     w.need_state_back()
     b.w, b.steps = &w.pack, &tape.plan.steps
     if x is not None:
         b.ids = ids_of(x)
-    if b.ids == NULL:
+    if send:
         w.need_input_back()
         b.dx.data = b.dh0  # until there is a segment: any place but none
     give_into(b, gradients)

@@ -70,3 +70,27 @@ def softmax_cross_entropy(cnp.ndarray z, cnp.ndarray rows, cnp.ndarray targets, 
             else:
                 memset(data + n * J, 0, J * sizeof(real))
         denormals_restore(mode)
+
+
+def log_softmax(cnp.ndarray z):
+    """z IN-OUT [N, J], contiguous: log softmax of each row."""
+    cdef Py_ssize_t n, j, N = z.shape[0], J = z.shape[1]
+    cdef Layout a = make_layout(RNN, J)
+    cdef real* row = data_of(checked(z, "z"))
+    cdef Py_ssize_t top
+    cdef real high, shift
+    cdef unsigned int mode
+    with nogil:
+        mode = denormals_flush()
+        for n in range(N):
+            top = 0
+            for j in range(1, J):
+                if row[j] > row[top]:
+                    top = j
+            # -log p of the largest is log(sum of exp(z - largest)), which cancels nothing
+            shift = <real>softmax_row(row, a.width * VLEN, &a, top, 0, False)
+            high = row[top]
+            for j in range(J):
+                row[j] = (row[j] - high) - shift
+            row += J
+        denormals_restore(mode)

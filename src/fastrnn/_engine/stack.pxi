@@ -23,12 +23,12 @@ def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cn
     """Run all layers and directions; return what the backward pass needs, a `Kept` for each, or None.
 
     weights: `Weights` of layer 0 forward, layer 0 reverse, layer 1 forward, ...; x IN real [T, N, I] or int64 [T, N];
-    active, resets IN bool [T, N] or None; h0, c0 IN [L*D, N, H] or None; y OUT [T, N, D*H], at padded steps 0 or, with
-    `hold`, the row's latest output; h_final, c_final OUT [L*D, N, H], c_final of LSTMs only, else None; dropout:
+    active, resets IN bool [T, N] or None; h0 IN [L*D, N, P], c0 IN [L*D, N, H] or None; y OUT [T, N, D*P], at padded
+    steps 0 or, with `hold`, the row's latest output; h_final, c_final OUT as h0, c0, of LSTMs only, else None; dropout:
     (seed, count, p) or None.
     """
-    cdef Py_ssize_t T = x.shape[0], N = x.shape[1], H = (<Weights>weights[0]).pack.H
-    cdef Py_ssize_t layer, d, k, L = len(weights) // D, size = N * H
+    cdef Py_ssize_t T = x.shape[0], N = x.shape[1], H = (<Weights>weights[0]).pack.H, P = (<Weights>weights[0]).pack.P
+    cdef Py_ssize_t layer, d, k, L = len(weights) // D
     cdef Plan plan = Plan(T, N, active, resets)
     cdef real* h_initial = optional(h0, "h0")
     cdef real* c_initial = optional(c0, "c0")
@@ -41,7 +41,7 @@ def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cn
     cdef cnp.ndarray below = x, above = None
     cdef list tape = [] if keep else None
     for layer in range(L):
-        above = y if layer == L - 1 else pooled((T, N, D * H))
+        above = y if layer == L - 1 else pooled((T, N, D * P))
         rows = rows_of(above)
         for d in range(D):
             k = layer * D + d
@@ -51,19 +51,19 @@ def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cn
             memset(&run[d], 0, sizeof(Forward))
             run[d].w, run[d].steps, run[d].n1, run[d].reverse, run[d].keep = &w.pack, &plan.steps, N, d == 1, keep
             run[d].s1 = T
-            run[d].y = columns_of(&rows, d * H)
+            run[d].y = columns_of(&rows, d * P)
             run[d].ids, run[d].x = ids_of(below), input_rows(below)
-            run[d].h0, run[d].c0 = part_of(h_initial, k, size), part_of(c_initial, k, size)
-            run[d].h_final, run[d].c_final = h_out + k * size, part_of(c_out, k, size)
+            run[d].h0, run[d].c0 = part_of(h_initial, k, N * P), part_of(c_initial, k, N * H)
+            run[d].h_final, run[d].c_final = h_out + k * N * P, part_of(c_out, k, N * H)
             if keep:
                 kept = new_kept(&w.pack, plan, T, below, run[d].h0, run[d].c0, (h0, c0), d == 1,
-                                None if layer == L - 1 else above[:, :, d * H:(d + 1) * H])
+                                None if layer == L - 1 else above[:, :, d * P:(d + 1) * P])
                 keep_in(&run[d], kept)
                 tape.append(kept)
         forward_layer(run, D)
         if layer == L - 1 and not plan.steps.full:
             for d in range(D):
-                fill_padding(&plan.steps, &run[d].y, H, hold, d == 1)
+                fill_padding(&plan.steps, &run[d].y, P, hold, d == 1)
         below = above
         if dropout is not None and layer < L - 1:
             below = dropped(above, dropout, layer)
@@ -135,17 +135,19 @@ cdef const int64_t* ids_of(cnp.ndarray x):
 
 
 def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradients, cnp.ndarray dh0, dc0, list watched,
-                   bint hold, dropout):
+                   bint hold, dropout, cnp.ndarray places=None):
     """Run all layers and directions backwards, the twin of `stack_forward`.
 
-    tape: what that returned; dy IN [T, N, D*H] or None; dh, dc IN [L*D, N, H] or None; dx OUT [T, N, I], zeros on entry
+    tape: what that returned; dy IN [T, N, D*P] or None; dh, dc IN as h0, c0 or None; dx OUT [T, N, I], zeros on entry
     at padded steps, or None; gradients: for each layer and direction a list of arrays to fill, weight_ih [I, G*H] (zeros
-    on entry where the input is ids), weight_hh [H, G*H] and both biases [G*H] or None; dh0, dc0 OUT [L*D, N, H], dc0 of
-    LSTMs only, else None; watched: arrays [T, N, H] for the gradient of every h, in the order of the layers, or None.
+    on entry where the input is ids), weight_hh [P, G*H], both biases [G*H], weight_hr [H, P] and the
+    peepholes [3*H] or None; dh0, dc0 OUT as h0, c0; watched: arrays [T, N, P] for the gradient of every h, in the order
+    of the layers, or None; places IN int64 [T, N]: the rows of the first layer's d weight_ih to which ids send, where
+    these are not the ids.
     """
     cdef Plan plan = (<Kept>tape[0]).plan
-    cdef Py_ssize_t T = plan.steps.T, N = plan.steps.N, H = (<Weights>weights[0]).pack.H
-    cdef Py_ssize_t layer, d, k, L = len(weights) // D, size = N * H
+    cdef Py_ssize_t T = plan.steps.T, N = plan.steps.N, H = (<Weights>weights[0]).pack.H, P = (<Weights>weights[0]).pack.P
+    cdef Py_ssize_t layer, d, k, L = len(weights) // D
     cdef real* dh_final = optional(dh, "dh")
     cdef real* dc_final = optional(dc, "dc")
     cdef real* dh_out = data_of(checked(dh0, "dh0"))
@@ -155,20 +157,22 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
     cdef Backward run[2]
     cdef cnp.ndarray above = unheld(plan, dy, D) if hold else dy, below
     for layer in range(L - 1, -1, -1):
-        below = dx if layer == 0 else pooled((T, N, D * H))
+        below = dx if layer == 0 else pooled((T, N, D * P))
         for d in range(D):
             k = layer * D + d
             w = weights[k]
             memset(&run[d], 0, sizeof(Backward))
             recall(&run[d], w, tape[k])
+            if layer == 0 and places is not None:
+                run[d].ids, run[d].x = ids_of(places), input_rows(places)
             if above is not None:
                 rows = rows_of(above)
-                run[d].dy = columns_of(&rows, d * H)
+                run[d].dy = columns_of(&rows, d * P)
             if below is not None:
                 run[d].dx = rows_of(below)
                 w.need_input_back()
-            run[d].dh_final, run[d].dc_final = part_of(dh_final, k, size), part_of(dc_final, k, size)
-            run[d].dh0, run[d].dc0 = dh_out + k * size, part_of(dc_out, k, size)
+            run[d].dh_final, run[d].dc_final = part_of(dh_final, k, N * P), part_of(dc_final, k, N * H)
+            run[d].dh0, run[d].dc0 = dh_out + k * N * P, part_of(dc_out, k, N * H)
             if watched is not None:
                 run[d].watched = rows_of(watched[k])
             give_into(&run[d], gradients[k])
@@ -179,19 +183,19 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
 
 
 cdef cnp.ndarray unheld(Plan plan, dy, int D):
-    """Return the gradient dy [T, N, D*H] or None, that of held steps gathered into the outputs which they repeat."""
+    """Return the gradient dy [T, N, D*P] or None, that of held steps gathered into the outputs which they repeat."""
     cdef cnp.ndarray gathered
     cdef Rows rows, part
     cdef int d
     if dy is None or plan.steps.full:
         return dy
-    cdef Py_ssize_t H = dy.shape[2] // D
+    cdef Py_ssize_t P = dy.shape[2] // D
     gathered = pooled(dy.shape)
     gathered[...] = dy
     rows = rows_of(gathered)
     for d in range(D):
-        part = columns_of(&rows, d * H)
-        gather_held(&plan.steps, &part, H, d == 1)
+        part = columns_of(&rows, d * P)
+        gather_held(&plan.steps, &part, P, d == 1)
     return gathered
 
 
@@ -210,10 +214,13 @@ cdef recall(Backward* b, Weights w, Kept kept):
 
 cdef give_into(Backward* b, list gradients):
     """Point a backward pass at the arrays for its gradients."""
-    d_ih, d_hh, db_ih, db_hh = gradients
+    d_ih, d_hh, db_ih, db_hh, d_hr, d_peephole = gradients
     b.d_ih = by_input(data_of(checked(d_ih, "d_ih")), &b.w.layout)
     b.d_hh = by_input(data_of(checked(d_hh, "d_hh")), &b.w.layout)
     b.db_ih, b.db_hh = optional(db_ih, "db_ih"), optional(db_hh, "db_hh")
+    if d_hr is not None:
+        b.d_hr = by_input(data_of(checked(d_hr, "d_hr")), &b.w.project_layout)
+    b.d_peephole = optional(d_peephole, "d_peephole")
 
 
 cdef backward_layer(Backward* directions, int D):
@@ -253,7 +260,10 @@ cdef Buffer backward_memory(Backward* b, Split split, int shares, Py_ssize_t spa
     """The workspace of a backward pass, laid out for how it is shared out and how many steps are kept at once."""
     cdef char* space = NULL
     b.split, b.block.shares, b.span = split, 1 if split == SIDE_BY_SIDE else shares, span
-    b.state_row, b.input_row = round_up(b.w.H, VLEN), round_up(b.w.I, VLEN)
+    if split == BY_UNITS and b.w.projected:  # what its gates and its carried gradient are cut into differs
+        b.split = ALONE
+    b.state_row, b.carry_row = round_up(b.w.H, VLEN), round_up(b.w.P, VLEN)
+    b.input_row = round_up(b.w.I, VLEN)
     b.block.rows = block_steps(b.steps.T, b.steps.N) * b.steps.N
     place_backward(b, &space)
     cdef Buffer memory = take(<size_t>space)

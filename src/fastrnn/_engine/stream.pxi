@@ -3,7 +3,7 @@
 cdef class Stream:
     """A stack of layers that steps `N` rows; the Python face is `fastrnn.layers.stream.Stream`."""
     cdef public bint stale      # the parameters have changed: `renew` before the next step
-    cdef Py_ssize_t N, I, H
+    cdef Py_ssize_t N, I, H, P
     cdef int L, shares
     cdef list weights
     cdef Plan plan
@@ -16,7 +16,7 @@ cdef class Stream:
         cdef const Pack* w = &(<Weights>weights[0]).pack
         cdef int l
         cdef char* space = NULL
-        self.N, self.I, self.H, self.L = N, w.I, w.H, <int>len(weights)
+        self.N, self.I, self.H, self.P, self.L = N, w.I, w.H, w.P, <int>len(weights)
         self.plan = Plan(1, N, None, None)
         self.shares = shares_for(self.L * layer_seconds(w, 1, N, True))
         self.runs_memory = take(self.L * sizeof(Forward))
@@ -35,8 +35,8 @@ cdef class Stream:
         for l in range(self.L):
             place_forward(&self.runs[l], space)
             if l < self.L - 1:  # the last layer's output is given
-                self.runs[l].y.data = <real*>carve(space, self.N * self.H * sizeof(real))
-                self.runs[l].y.n_step = self.H
+                self.runs[l].y.data = <real*>carve(space, self.N * self.P * sizeof(real))
+                self.runs[l].y.n_step = self.P
 
     def renew(self, list weights):
         """Take new parameters; the states stay."""
@@ -45,6 +45,7 @@ cdef class Stream:
         for l in range(self.L):
             f = &self.runs[l]
             f.w, f.steps, f.n1, f.chunk, f.shares = &(<Weights>weights[l]).pack, &self.plan.steps, self.N, 1, self.shares
+            f.x.n_step = f.w.I
             if l:
                 (<Weights>weights[l]).need_input()
             if self.memory is not None:
@@ -52,7 +53,7 @@ cdef class Stream:
         self.weights, self.stale = weights, False
 
     def step(self, cnp.ndarray x, cnp.ndarray y):
-        """y OUT [N, H] = the last layer's output for x IN real [N, I] or int64 [N], contiguous; the states move on."""
+        """y OUT [N, P] = the last layer's output for x IN real [N, I] or int64 [N], contiguous; the states move on."""
         cdef unsigned int mode
         cdef Forward* first = self.runs
         cdef Forward* last = self.runs + self.L - 1
@@ -63,7 +64,7 @@ cdef class Stream:
         else:
             (<Weights>self.weights[0]).need_input()
             first.x.data, first.x.n_step = data_of(x), self.I
-        last.y.data, last.y.n_step = data_of(y), self.H
+        last.y.data, last.y.n_step = data_of(y), self.P
         with nogil:
             mode = denormals_flush()
             step_stack(self.runs, self.L, self.shares)
@@ -80,20 +81,20 @@ cdef class Stream:
                     self.runs[l].h_now[r] = self.runs[l].c_now[r] = self.runs[l].zeros
 
     def read(self, cnp.ndarray h, c):
-        """h OUT [L, N, H]; c OUT of LSTMs, else None: the states."""
+        """h OUT [L, N, P]; c OUT [L, N, H] of LSTMs, else None: the states."""
         cdef real* to_h = data_of(checked(h, "h"))
         cdef real* to_c = optional(c, "c")
         cdef Py_ssize_t r, at
         cdef int l
         for l in range(self.L):
             for r in range(self.N):
-                at = (l * self.N + r) * self.H
-                memcpy(to_h + at, self.runs[l].h_now[r], self.H * sizeof(real))
+                at = l * self.N + r
+                memcpy(to_h + at * self.P, self.runs[l].h_now[r], self.P * sizeof(real))
                 if to_c != NULL:
-                    memcpy(to_c + at, self.runs[l].c_now[r], self.H * sizeof(real))
+                    memcpy(to_c + at * self.H, self.runs[l].c_now[r], self.H * sizeof(real))
 
     def write(self, cnp.ndarray h, c):
-        """h IN [L, N, H]; c IN of LSTMs, else None: new states."""
+        """h IN [L, N, P]; c IN [L, N, H] of LSTMs, else None: new states."""
         cdef const real* from_h = data_of(checked(h, "h"))
         cdef const real* from_c = optional(c, "c")
         cdef Forward* f
@@ -102,11 +103,11 @@ cdef class Stream:
         for l in range(self.L):
             f = &self.runs[l]
             for r in range(self.N):
-                at = (l * self.N + r) * self.H
-                f.h_now[r], f.c_now[r] = f.h_pair + r * self.H, f.c_own + r * self.H
-                memcpy(f.h_pair + r * self.H, from_h + at, self.H * sizeof(real))
+                at = l * self.N + r
+                f.h_now[r], f.c_now[r] = f.h_pair + r * self.P, f.c_own + r * self.H
+                memcpy(f.h_pair + r * self.P, from_h + at * self.P, self.P * sizeof(real))
                 if from_c != NULL:
-                    memcpy(f.c_own + r * self.H, from_c + at, self.H * sizeof(real))
+                    memcpy(f.c_own + r * self.H, from_c + at * self.H, self.H * sizeof(real))
 
 
 cdef void step_stack(Forward* runs, int L, int shares) noexcept nogil:

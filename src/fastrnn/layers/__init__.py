@@ -3,5 +3,8 @@
 from fastrnn.layers.dense import Dense
 from fastrnn.layers.embedding import Embedding
 from fastrnn.layers.recurrent import GRU, LSTM, RNN
+from fastrnn.layers.sparse import SparseRows
+from fastrnn.layers.stream import Stream
+from fastrnn.layers.tape import Tape
 
-__all__ = ["GRU", "LSTM", "RNN", "Dense", "Embedding"]
+__all__ = ["GRU", "LSTM", "RNN", "Dense", "Embedding", "SparseRows", "Stream", "Tape"]

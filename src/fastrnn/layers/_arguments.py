@@ -81,6 +81,24 @@ def check_input(x: Any, input_size: int, batch_first: bool, dtype: np.dtype[Any]
     return time_major(by_rows(np.asarray(array, dtype)), array.ndim == 3, batch_first), array.ndim == 3
 
 
+def check_step(
+    x: Any, leads: tuple[tuple[int, ...], ...], input_size: int, dtype: np.dtype[Any]
+) -> tuple[Array, tuple[int, ...]]:
+    """Return one step's input, contiguous, as numbers (N, I) or ids (N,), and which of the `leads` stood before I."""
+    array = array_of(x, "x")
+    ids = array.dtype.kind in "iu"
+    if not ids and array.dtype.kind != "f":
+        raise TypeError(f"x must be floating numbers or integer ids, got dtype {array.dtype}")
+    shapes = {lead if ids else (*lead, input_size): lead for lead in leads}
+    if array.shape not in shapes:
+        raise ValueError(f"x must have the shape {' or '.join(map(str, shapes))}, got {array.shape}")
+    if not ids:
+        return np.ascontiguousarray(array, dtype).reshape(-1, input_size), shapes[array.shape]
+    rows = np.ascontiguousarray(array, np.int64).reshape(-1)
+    check_ids(rows[None], None, input_size)
+    return rows, shapes[array.shape]
+
+
 def check_ids(ids: Array, active: Array | None, input_size: int) -> None:
     """Refuse ids (T, N) that are not in 0 ... input_size - 1 at a real step."""
     wrong = (ids < 0) | (ids >= input_size)
@@ -127,9 +145,14 @@ def flags(value: Any, name: str, T: int, N: int, batched: bool, batch_first: boo
 
 
 def check_state(
-    state: Any, names: tuple[str, ...], shape: tuple[int, int, int], batched: bool, dtype: np.dtype[Any], name: str
+    state: Any,
+    names: tuple[str, ...],
+    shapes: tuple[tuple[int, int, int], ...],
+    batched: bool,
+    dtype: np.dtype[Any],
+    name: str,
 ) -> tuple[Array | None, Array | None]:
-    """Return copies of h and c of a state, (L·D, N, H), None where there is none.
+    """Return copies of h and c of a state, (L·D, N, ·) of the given shapes, None where there is none.
 
     `name` is "state", where a pair must be whole, or "dstate", where an LSTM's pair may hold one None.
     """
@@ -148,7 +171,7 @@ def check_state(
     labels = [f"{name} {letter}" for letter in names] if len(names) == 2 else [name]
     checked = [
         None if part is None else check_part(part, label, shape, batched, dtype)
-        for part, label in zip(parts, labels, strict=True)
+        for part, label, shape in zip(parts, labels, shapes, strict=True)
     ]
     return checked[0], checked[1] if len(checked) == 2 else None
 

@@ -9,20 +9,31 @@ LSTM_FORGET = 1  # position of the forget gate in torch's order i, f, g, o
 
 
 def parameter_shapes(
-    cell: str, input_size: int, hidden_size: int, num_layers: int, bidirectional: bool, bias: bool
+    cell: str,
+    input_size: int,
+    hidden_size: int,
+    num_layers: int,
+    bidirectional: bool,
+    bias: bool,
+    proj_size: int,
+    peephole: bool,
 ) -> dict[str, tuple[int, ...]]:
     """Return {torch's parameter name: torch's shape}, in torch's order."""
     directions = 2 if bidirectional else 1
-    rows = GATES[cell] * hidden_size
+    rows, output_size = GATES[cell] * hidden_size, proj_size or hidden_size
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in range(num_layers):
-        width = input_size if layer == 0 else directions * hidden_size
+        width = input_size if layer == 0 else directions * output_size
         for suffix in [f"l{layer}", f"l{layer}_reverse"][:directions]:
             shapes[f"weight_ih_{suffix}"] = (rows, width)
-            shapes[f"weight_hh_{suffix}"] = (rows, hidden_size)
+            shapes[f"weight_hh_{suffix}"] = (rows, output_size)
             if bias:
                 shapes[f"bias_ih_{suffix}"] = (rows,)
                 shapes[f"bias_hh_{suffix}"] = (rows,)
+            if proj_size:
+                shapes[f"weight_hr_{suffix}"] = (proj_size, hidden_size)
+            if peephole:
+                shapes[f"weight_peephole_{suffix}"] = (3 * hidden_size,)
     return shapes
 
 
@@ -33,26 +44,32 @@ def initial_values(
     num_layers: int,
     bidirectional: bool,
     bias: bool,
+    proj_size: int,
+    peephole: bool,
     init: str | float,
     seed: int | None,
     dtype: np.dtype | str,
 ) -> dict[str, np.ndarray]:
     """Return the initial parameters of a recurrent layer, {torch's name: array}.
 
-    ``init="default"`` draws input weights from Glorot's uniform distribution and recurrent weights orthogonal, both
-    gate by gate, with zero biases but 1 for an LSTM's forget gate (in ``bias_ih`` alone, so that it counts once);
-    ``"torch"`` draws everything from U(-1/sqrt(H), 1/sqrt(H)); a number b from U(-b, b).
+    ``init="default"`` draws input weights and projections from Glorot's uniform distribution and recurrent weights
+    orthogonal (of a projected h their columns), both gate by gate, with zero peepholes and biases but 1 for an LSTM's
+    forget gate (in ``bias_ih`` alone, so that it counts once); ``"torch"`` draws everything from
+    U(-1/sqrt(H), 1/sqrt(H)); a number b from U(-b, b).
     """
     rng = np.random.default_rng(seed)
     bound = uniform_bound(init, hidden_size)
     values: dict[str, np.ndarray] = {}
-    for name, shape in parameter_shapes(cell, input_size, hidden_size, num_layers, bidirectional, bias).items():
+    shapes = parameter_shapes(cell, input_size, hidden_size, num_layers, bidirectional, bias, proj_size, peephole)
+    for name, shape in shapes.items():
         if bound is not None:
             value = rng.uniform(-bound, bound, shape)
         elif name.startswith("weight_ih"):
             value = np.concatenate([glorot_uniform(rng, hidden_size, shape[1]) for _ in range(GATES[cell])])
         elif name.startswith("weight_hh"):
-            value = np.concatenate([orthogonal(rng, hidden_size) for _ in range(GATES[cell])])
+            value = np.concatenate([orthogonal(rng, hidden_size)[:, : shape[1]] for _ in range(GATES[cell])])
+        elif name.startswith("weight_hr"):
+            value = glorot_uniform(rng, *shape)
         else:
             value = np.zeros(shape)
             if cell == "lstm" and name.startswith("bias_ih"):

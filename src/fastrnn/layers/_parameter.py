@@ -79,7 +79,11 @@ def check_values(
     misshapen = []
     arrays = {}
     for name in parameters.keys() & values.keys():
-        array = as_array(values[name])
+        try:
+            array = as_array(values[name])
+        except (TypeError, ValueError, BufferError) as error:  # bfloat16, another device, a ragged list
+            misshapen.append(f"{name}, no array of numbers ({error})")
+            continue
         if array.shape != parameters[name].value.shape:
             misshapen.append(f"{name} {array.shape} instead of {parameters[name].value.shape}")
         elif array.dtype.kind not in "fiu":

@@ -64,16 +64,18 @@ class EmbeddingBase(Pointwise):
         dtype: Any = "float32",
         seed: int | None = None,
         init: str | float = "default",
+        sparse_grad: bool = False,
     ) -> None:
         self.num_embeddings = check_size(num_embeddings, "num_embeddings")
         self.embedding_dim = check_size(embedding_dim, "embedding_dim")
         self.dtype, self.seed, self.init = check_dtype(dtype), check_seed(seed), init
+        self.sparse_grad = bool(sparse_grad)
         values = embedding_values(self.num_embeddings, self.embedding_dim, init, self.seed, self.dtype)
         self._parameters = {name: Parameter(name, value) for name, value in values.items()}
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
-        names = ("num_embeddings", "embedding_dim", "seed", "init")
+        names = ("num_embeddings", "embedding_dim", "seed", "init", "sparse_grad")
         return {name: getattr(self, name) for name in names} | {"dtype": self.dtype.name}
 
     def _check_ids(self, ids: Any) -> Array:

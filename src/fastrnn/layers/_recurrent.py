@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,12 @@ from numpy.typing import NDArray
 from fastrnn.layers._initial import initial_values
 from fastrnn.layers._module import Layer, check_dtype, check_seed, check_size
 from fastrnn.layers._parameter import Parameter
+from fastrnn.layers._traits import Activation
+
+# The parameters of a layer and direction, in torch's order and in that of the engine's arguments.
+KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole")
+
+WEIGHTS = 1 << 32  # the masks of weights are numbered from here on, those of outputs from 0
 
 
 class RecurrentBase(Layer):
@@ -19,7 +26,12 @@ class RecurrentBase(Layer):
     _name: ClassVar[str]  # of the cell, by which parameters are shaped and drawn
     _fixed = (
         *Layer._fixed, "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "proj_size",
+        "activations", "peephole", "coupled", "clip",
     )  # fmt: skip
+    activations: tuple[Activation, ...]  # of the gates, of the candidate, of the cell: as many as the cell has
+    peephole: bool = False
+    coupled: bool = False
+    clip: float | None
 
     def __init__(
         self,
@@ -31,26 +43,36 @@ class RecurrentBase(Layer):
         batch_first: bool = True,
         bias: bool = True,
         dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         proj_size: int = 0,
         dtype: Any = "float32",
         seed: int | None = None,
         init: str | float = "default",
+        sparse_grad: bool = False,
     ) -> None:
         self.input_size = check_size(input_size, "input_size")
         self.hidden_size = check_size(hidden_size, "hidden_size")
         self.num_layers = check_size(num_layers, "num_layers")
-        if proj_size != 0:
-            raise ValueError(f"proj_size must be 0, got {proj_size!r}: projection is not built yet")
+        self.proj_size = check_size(proj_size, "proj_size", least=0)
+        if self.proj_size and self._name != "lstm":
+            raise ValueError(f"proj_size must be 0, got {proj_size}: only an LSTM's output is projected")
+        if self.proj_size >= self.hidden_size:
+            raise ValueError(f"proj_size must be smaller than hidden_size, {hidden_size}, got {proj_size}")
         self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
-        self.proj_size, self.dropout = 0, dropout
+        self.dropout, self.weight_dropout, self.sparse_grad = dropout, weight_dropout, bool(sparse_grad)
         self.dtype = check_dtype(dtype)
         self.seed = check_seed(seed)
         self.init = init
         values = initial_values(
-            self._name, self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias, init,
-            self.seed, self.dtype,
+            self._name, self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias,
+            self.proj_size, self.peephole, init, self.seed, self.dtype,
         )  # fmt: skip
         self._parameters = {name: self._parameter(name, value) for name, value in values.items()}
+        ends = ("", "_reverse")[: self._directions]
+        suffixes = [f"l{layer}{end}" for layer in range(self.num_layers) for end in ends]
+        self._groups = [
+            [name if name in values else None for name in (f"{kind}_{suffix}" for kind in KINDS)] for suffix in suffixes
+        ]
         self.forward_count = 0
         self._dropout_seed = secrets.randbits(64) if self.seed is None else self.seed
 
@@ -64,22 +86,58 @@ class RecurrentBase(Layer):
 
     @dropout.setter
     def dropout(self, p: Any) -> None:
-        if isinstance(p, bool) or not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
-            raise ValueError(f"dropout must be a number from 0 to 1, got {p!r}")
-        self._dropout = float(p)
+        self._dropout = check_probability(p, "dropout")
+
+    @property
+    def weight_dropout(self) -> float:
+        """The probability with which `forward` drops a recurrent weight; it can be changed."""
+        return self._weight_dropout
+
+    @weight_dropout.setter
+    def weight_dropout(self, p: Any) -> None:
+        self._weight_dropout = check_probability(p, "weight_dropout")
 
     @property
     def _directions(self) -> int:
         return 2 if self.bidirectional else 1
+
+    @property
+    def _output_size(self) -> int:
+        """Columns of h, P."""
+        return self.proj_size or self.hidden_size
+
+    def _state_shapes(self, N: int) -> tuple[tuple[int, int, int], ...]:
+        """Return the shapes of h and, of an LSTM, c."""
+        count = self.num_layers * self._directions
+        h = (count, N, self._output_size)
+        return (h, (count, N, self.hidden_size)) if self._name == "lstm" else (h,)
+
+    def _named(self, values: Mapping[str, Any], k: int) -> list[Any]:
+        """Return what belongs to the k-th layer and direction, in the order of `KINDS`; None for what it has not."""
+        return [None if name is None else values[name] for name in self._groups[k]]
+
+    def _draw(self, p: float) -> tuple[int, int, float] | None:
+        """Return what determines the masks of this forward call, or None where p is 0."""
+        return (self._dropout_seed, self.forward_count, p) if p else None
 
     def _versions(self) -> tuple[int, ...]:
         return tuple([parameter.version for parameter in self._parameters.values()])
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
-        names = ("input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "dropout")
+        names = (
+            "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "dropout",
+            "weight_dropout", "sparse_grad",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names} | {
             "dtype": self.dtype.name,
             "seed": self.seed,
             "init": self.init,
         }
+
+
+def check_probability(p: Any, name: str) -> float:
+    """Return a number from 0 to 1."""
+    if isinstance(p, bool) or not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1, got {p!r}")
+    return float(p)

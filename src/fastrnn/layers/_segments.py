@@ -16,6 +16,7 @@ class Sizes(NamedTuple):
     step: int  # of a step of a group of layers that is run again
     passed: int  # of the gradients that a step passes between the layers of a group
     between: int  # of all that lies between bidirectional layers
+    shared: int  # of that, what a plain tape has among its states
 
 
 def check_checkpoint(checkpoint: Any, tape_dtype: Any) -> None:
@@ -53,7 +54,7 @@ def segments_for(checkpoint: str | int, T: int, groups: int, sizes: Sizes) -> tu
     # states fall and rooms grow with m: their sum is least where both are about equal
     middle = isqrt(blocks * sizes.state // max(sizes.block * (sizes.step + sizes.passed), 1))
     m = min((min(max(middle + k, 1), max(blocks, 1)) for k in range(-1, 3)), key=need)
-    plain = T * (groups * sizes.step + sizes.passed) + sizes.between
+    plain = T * (groups * sizes.step + sizes.passed) + sizes.between - sizes.shared
     least = min(need(m), plain)
     budget = least if isinstance(checkpoint, str) else checkpoint
     if budget < least:

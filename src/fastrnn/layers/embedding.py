@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastrnn import _engine
 from fastrnn.layers._pointwise import EmbeddingBase, PointwiseTape
+from fastrnn.layers.sparse import SparseRows, touched
 
 Array = NDArray[Any]
 
@@ -26,6 +27,9 @@ class Embedding(EmbeddingBase):
         Makes the initial table reproducible.
     init : {"default", "torch"} or float
         Standard normal numbers, torch's choice too; or U(-init, init).
+    sparse_grad : bool
+        Whether `backward` gives the gradient as `SparseRows`, a row for each id that occurred (torch's `sparse`): for
+        tables so large that a dense gradient costs more than all else. SGD and Adagrad take it.
 
     Examples
     --------
@@ -46,12 +50,14 @@ class Embedding(EmbeddingBase):
         checked = self._check_ids(ids)
         return self._parameters["weight"].value[checked], self._new_tape(checked)
 
-    def backward(self, tape: PointwiseTape, dy: Any, *, retain: bool = False) -> tuple[None, dict[str, Array]]:
+    def backward(self, tape: PointwiseTape, dy: Any, *, retain: bool = False) -> tuple[None, dict[str, Any]]:
         """Return None (ids have no gradient), and the table's: each row the sum of dy (..., E) where its id stood."""
         ids, dy = self._check_tape(tape, dy, self.embedding_dim)
-        weight = np.zeros((self.num_embeddings, self.embedding_dim), self.dtype)
+        shape = (self.num_embeddings, self.embedding_dim)
+        read, places = touched(ids) if self.sparse_grad else (None, ids)
+        weight = np.zeros(shape if read is None else (len(read), self.embedding_dim), self.dtype)
         rows = np.ascontiguousarray(dy).reshape(-1, self.embedding_dim)
-        _engine.load(self.dtype).add_rows(np.ascontiguousarray(ids).ravel(), rows, weight)
+        _engine.load(self.dtype).add_rows(np.ascontiguousarray(places).ravel(), rows, weight)
         if not retain:
             tape.x = None
-        return None, {"weight": weight}
+        return None, {"weight": weight if read is None else SparseRows(read, weight, shape)}

@@ -9,16 +9,21 @@ from numpy.typing import NDArray
 
 from fastrnn import _engine
 from fastrnn.layers import _arguments as arguments
+from fastrnn.layers._cells import GRUBase, LSTMBase, RNNBase
 from fastrnn.layers._parameter import Parameter
-from fastrnn.layers._recurrent import RecurrentBase
+from fastrnn.layers._recurrent import WEIGHTS, RecurrentBase
 from fastrnn.layers._segments import Sizes, check_checkpoint, segments_for
+from fastrnn.layers._traits import ACTIVATIONS, with_parameters
+from fastrnn.layers.pool import StreamPool
+from fastrnn.layers.sparse import SparseRows, touched
 from fastrnn.layers.stream import Stream
 from fastrnn.layers.tape import Tape
 
 Array = NDArray[Any]
 State = Any  # an array, or the pair (h, c) of an LSTM
 
-ACTIVATIONS = {"tanh": 0, "relu": 1, "sigmoid": 2, "linear": 3}  # the engine's numbers
+INPUT_WEIGHTS = ("weight_ih_l0", "weight_ih_l0_reverse")  # which ids read from
+NUMBERS = tuple(ACTIVATIONS)  # of the engine
 
 
 class Recurrent(RecurrentBase):
@@ -29,10 +34,9 @@ class Recurrent(RecurrentBase):
     _state_names: ClassVar[tuple[str, ...]] = ("h",)
     _gate_names: ClassVar[tuple[str, ...]]
     _number: int  # the engine's number of the cell
-    _activation: int = 0
 
     def _parameter(self, name: str, value: Array) -> Parameter:
-        return Parameter(name, value, transposed=name.startswith("weight"))
+        return Parameter(name, value, transposed=value.ndim == 2)
 
     def __call__(
         self,
@@ -53,7 +57,8 @@ class Recurrent(RecurrentBase):
             (N, T, I) floating, or (T, N, I) where not `batch_first`, or (T, I) unbatched; or integer ids (N, T), (T, N)
             or (T,), which mean one-hot rows of size I.
         state : array or pair, optional
-            h, or (h, c) of an LSTM, each (L·D, N, H), (L·D, H) unbatched; zeros by default.
+            h, or (h, c) of an LSTM, each (L·D, N, H), (L·D, H) unbatched; zeros by default. h has P = `proj_size`
+            columns instead of H where that is set, here and everywhere.
         lengths : array of int, optional
             (N,) real steps of each row, from 0 to T; the rest is padding: output 0, the state frozen.
         mask : array of bool, optional
@@ -152,19 +157,22 @@ class Recurrent(RecurrentBase):
         engine = _engine.load(self.dtype)
         hold = arguments.check_pad(pad)
         rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
-        (T, N), D, H = rows.shape[:2], self._directions, self.hidden_size
+        (T, N), D, P = rows.shape[:2], self._directions, self._output_size
         active = arguments.check_active(lengths, mask, T, N, batched, self.batch_first)
         if rows.ndim == 2:
             arguments.check_ids(rows, active, self.input_size)
         restarts = arguments.check_resets(resets, T, N, batched, self.batch_first)
-        states = (self.num_layers * D, N, H)
+        states = self._state_shapes(N)
         h0, c0 = arguments.check_state(state, self._state_names, states, batched, self.dtype, "state")
-        shape = ((N, T, D * H) if self.batch_first else (T, N, D * H)) if batched else (T, D * H)
+        shape = ((N, T, D * P) if self.batch_first else (T, N, D * P)) if batched else (T, D * P)
         if out is not None:
             inputs = (rows, *(state if isinstance(state, (tuple, list)) else [state]))
             arguments.check_out(out, shape, self.dtype, inputs)
         weights, versions = self._weights(engine)
-        dropout = (self._dropout_seed, self.forward_count, self.dropout) if keep and self.dropout else None
+        dropout = self._draw(self.dropout) if keep else None
+        weight_dropout = self._draw(self.weight_dropout) if keep else None
+        if weight_dropout is not None:
+            weights = self._pack(engine, weight_dropout)
         segments = self._segments(engine, weights, T, N, checkpoint, tape_dtype, dropout is not None)
         y = out if out is not None and arguments.lies_by_rows(out) else engine.pooled(shape)
         h, c = self._new_states(states)
@@ -174,6 +182,8 @@ class Recurrent(RecurrentBase):
         else:
             kept = engine.segments_forward(*given, hold, dropout, *segments)
         tape = Tape(self, versions, shape, batched, hold, active, dropout, T, N, kept) if keep else None
+        if tape is not None and weight_dropout is not None:
+            tape.weight_dropout, tape.weights = weight_dropout, weights
         if out is not None and y is not out:
             out[...] = y
             y = out
@@ -214,42 +224,52 @@ class Recurrent(RecurrentBase):
         dstate : array or pair
             The gradient of the initial state.
         grads : dict
-            {parameter name: gradient}, names and shapes as `parameters`.
+            {parameter name: gradient}, names and shapes as `parameters`; with `sparse_grad`, where x was ids, those of
+            the first layer's input weights as `SparseRows`.
         """
+        return self._backward(tape, dy, dstate, retain, with_dx=True)
+
+    def _backward(
+        self, tape: Tape, dy: Any, dstate: State, retain: bool, with_dx: bool
+    ) -> tuple[Array | None, State, dict[str, Array]]:
         if not isinstance(tape, Tape):
             raise TypeError(f"tape must come from this layer's forward, got {type(tape).__name__}")
         tape.check(self)
         engine = _engine.load(self.dtype)
-        T, N, D, H = tape.T, tape.N, self._directions, self.hidden_size
-        states = (self.num_layers * D, N, H)
+        T, N, D = tape.T, tape.N, self._directions
+        states = self._state_shapes(N)
         above = arguments.check_gradient(dy, tape.y_shape, self.dtype)
         if above is not None:
             above = arguments.time_major(above, tape.batched, self.batch_first)
         dh, dc = arguments.check_state(dstate, self._state_names, states, tape.batched, self.dtype, "dstate")
         ids = tape.input.ndim == 2
-        dx = None if ids else self._room_for_input(engine, tape)
+        dx = None if ids or not with_dx else self._room_for_input(engine, tape)
         dh0, dc0 = self._new_states(states)
-        grads = {name: self._room_for_gradient(engine, parameter, ids) for name, parameter in self._parameters.items()}
-        arrays = list(grads.values())
-        rooms = [arrays[k : k + 4] for k in range(0, len(arrays), 4)] if self.bias else [
-            [*arrays[k : k + 2], None, None] for k in range(0, len(arrays), 2)
-        ]  # fmt: skip
-        watched = [np.zeros((T, N, H), self.dtype) for _ in range(states[0])] if tape.watching else None
-        given = (self._weights(engine)[0], D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold)
+        read, places = touched(tape.input, tape.active) if ids and self.sparse_grad else (None, None)
+        arrays = {
+            name: self._room_for_gradient(engine, parameter, ids, read) for name, parameter in self._parameters.items()
+        }
+        rooms = [self._named(arrays, k) for k in range(len(self._groups))]
+        watched = [np.zeros((T, N, self._output_size), self.dtype) for _ in rooms] if tape.watching else None
+        weights = tape.weights or self._weights(engine)[0]
+        given = (weights, D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold)
         if isinstance(tape.kept, list):
-            engine.stack_backward(*given, tape.dropout)
+            engine.stack_backward(*given, tape.dropout, places)
         else:
-            engine.segments_backward(*given)
+            engine.segments_backward(*given, places)
         tape.watched = watched or []
+        if tape.weight_dropout is not None:
+            for k, room in enumerate(rooms):
+                room[1][...] = tape.masked_weight(room[1], k)
         if not retain:
             tape.spend()
-        for name, parameter in self._parameters.items():
-            if parameter.transposed:
-                grads[name] = grads[name].T
         return (
             None if dx is None else arguments.as_given(dx, tape.batched, self.batch_first),
             self._given_state(dh0, dc0, tape.batched),
-            grads,
+            {
+                name: self._given_gradient(parameter, arrays[name], read)
+                for name, parameter in self._parameters.items()
+            },
         )
 
     def stream(self, batch_size: int = 1) -> Stream:
@@ -262,8 +282,19 @@ class Recurrent(RecurrentBase):
         """
         return Stream(self, batch_size)
 
-    def _new_states(self, shape: tuple[int, int, int]) -> tuple[Array, Array | None]:
-        return np.empty(shape, self.dtype), np.empty(shape, self.dtype) if len(self._state_names) == 2 else None
+    def stream_pool(self) -> StreamPool:
+        """Return a `StreamPool`: sessions that come and go, any of which take a step together.
+
+        Raises
+        ------
+        ValueError
+            The layer is bidirectional.
+        """
+        return StreamPool(self)
+
+    def _new_states(self, shapes: tuple[tuple[int, int, int], ...]) -> tuple[Array, Array | None]:
+        states = [np.empty(shape, self.dtype) for shape in shapes]
+        return states[0], states[1] if len(states) == 2 else None
 
     def _given_state(self, h: Array, c: Array | None, batched: bool) -> State:
         """Return a state in the caller's form."""
@@ -279,12 +310,22 @@ class Recurrent(RecurrentBase):
             room.fill(0)
         return arguments.time_major(room, True, self.batch_first)
 
-    def _room_for_gradient(self, engine: Any, parameter: Parameter, ids: bool) -> Array:
-        """Return an array for the gradient of a parameter, as that lies in memory; zeros where ids scatter into it."""
-        room: Array = engine.pooled(parameter.stored.shape)
-        if ids and parameter.name in ("weight_ih_l0", "weight_ih_l0_reverse"):
+    def _room_for_gradient(self, engine: Any, parameter: Parameter, ids: bool, read: Array | None) -> Array:
+        """Return an array for the gradient of a parameter, as that lies in memory; zeros where ids scatter into it.
+
+        `read`: the ids for which alone there is to be room, or None.
+        """
+        scattered, (rows, *width) = ids and parameter.name in INPUT_WEIGHTS, parameter.stored.shape
+        room: Array = engine.pooled((len(read) if scattered and read is not None else rows, *width))
+        if scattered:
             room.fill(0)
         return room
+
+    def _given_gradient(self, parameter: Parameter, array: Array, read: Array | None) -> Any:
+        """Return a gradient in the caller's form, of the rows `read` alone where these are given."""
+        if read is not None and parameter.name in INPUT_WEIGHTS:
+            return SparseRows(read, array, parameter.value.shape, transposed=True)
+        return array.T if parameter.transposed else array
 
     def _weights(self, engine: Any) -> tuple[list[Any], tuple[int, ...]]:
         """Return the packed parameters of every layer and direction, and the versions that these are of."""
@@ -293,18 +334,26 @@ class Recurrent(RecurrentBase):
             self._packed = (self._pack(engine), versions)
         return self._packed
 
-    def _pack(self, engine: Any) -> list[Any]:
-        stored = [parameter.stored for parameter in self._parameters.values()]
-        count, nothing = (4, []) if self.bias else (2, [None, None])
-        return [
-            engine.Weights(
-                self._number, self._activation, len(stored[k]), self.hidden_size, *stored[k : k + count], *nothing
-            )
-            for k in range(0, len(stored), count)
-        ]
+    def _pack(self, engine: Any, weight_dropout: tuple[int, int, float] | None = None) -> list[Any]:
+        stored = {name: parameter.stored for name, parameter in self._parameters.items()}
+        activations = [with_parameters(activation) for activation in self.activations]
+        traits = ([(NUMBERS.index(kind), *numbers) for kind, *numbers in activations], self.clip, self.coupled)
+        packs = []
+        for k in range(self.num_layers * self._directions):
+            arrays = self._named(stored, k)
+            if weight_dropout is not None:
+                arrays[1] = dropped_weights(engine, arrays[1], weight_dropout, k)
+            packs.append(engine.Weights(self._number, traits, len(arrays[0]), self.hidden_size, *arrays))
+        return packs
 
 
-class RNN(Recurrent):
+def dropped_weights(engine: Any, array: Array, dropout: tuple[int, int, float], k: int) -> Array:
+    """Return a weight_hh as it is stored, or the gradient of the dropped one, times the mask of the k-th direction."""
+    product: Array = engine.dropped(array[None], dropout, WEIGHTS + k)[0]
+    return product
+
+
+class RNN(RNNBase, Recurrent):
     """The simple recurrent network, h = g(W x + b_ih + U h' + b_hh) (Elman 1990; torch.nn.RNN).
 
     Parameters
@@ -313,9 +362,11 @@ class RNN(Recurrent):
         I and H.
     num_layers : int
         Layers in the stack, each reading the outputs of the one below.
-    nonlinearity : {"tanh", "relu", "sigmoid", "linear"}
-        g.
-    bidirectional, batch_first, bias, dropout, dtype, seed, init
+    nonlinearity : activation
+        g, one of those that `LSTM` lists.
+    clip : float, optional
+        As of `LSTM`.
+    bidirectional, batch_first, bias, dropout, weight_dropout, dtype, seed, sparse_grad, init
         As of `LSTM`.
 
     Examples
@@ -327,28 +378,15 @@ class RNN(Recurrent):
     ((2, 4, 5), (1, 2, 5))
     """
 
-    _name = "rnn"
     _gate_names = ("h",)
     _number = 0
 
-    def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, *, nonlinearity: str = "tanh", **options: Any
-    ) -> None:
-        if nonlinearity not in ACTIVATIONS:
-            raise ValueError(f"nonlinearity must be one of {', '.join(ACTIVATIONS)}, got {nonlinearity!r}")
-        self.nonlinearity, self._activation = nonlinearity, ACTIVATIONS[nonlinearity]
-        super().__init__(input_size, hidden_size, num_layers, **options)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, numbers and strings only."""
-        return {**super().get_config(), "nonlinearity": self.nonlinearity}
-
-
-class LSTM(Recurrent):
+class LSTM(LSTMBase, Recurrent):
     """Long short-term memory with a forget gate (Hochreiter and Schmidhuber 1997; Gers et al. 2000; torch.nn.LSTM).
 
     i, f, o = sigmoid(W x + b_ih + U h' + b_hh) and g = tanh(...), each with its own rows of W, U and the biases, in the
-    order i, f, g, o; c = f c' + i g; h = o tanh(c).
+    order i, f, g, o; c = f c' + i g; h = o tanh(c). All of these can be varied, see docs/cells.md.
 
     Parameters
     ----------
@@ -356,6 +394,18 @@ class LSTM(Recurrent):
         I and H.
     num_layers : int
         Layers in the stack, each reading the outputs of the one below.
+    activations : (f, g, h)
+        Of the gates i, f and o, of g, and of c on its way to h; each a name (tanh, relu, sigmoid, linear, affine,
+        leaky_relu, thresholded_relu, scaled_tanh, hard_sigmoid, elu, softsign, softplus) or a tuple (name, alpha) or
+        (name, alpha, beta); formulas and defaults are ONNX's.
+    peephole : bool
+        Whether the gates see the cell, by the parameter `weight_peephole_l0`, (3·H,) in the order i, f, o: p_i c' and
+        p_f c' are added to the sums of i and f, p_o c to that of o (Gers and Schmidhuber 2000; ONNX's input P).
+    coupled : bool
+        Whether f = 1 - i (ONNX's input_forget). The rows of f stay in weights and biases, so that files keep their
+        shapes; nothing reads them, and their gradients are zero.
+    clip : float, optional
+        The sums that the activations f and g are given, peepholes included, are brought into -clip ... clip first.
     bidirectional : bool
         Whether a second set of parameters reads each sequence from its end.
     batch_first : bool
@@ -364,12 +414,19 @@ class LSTM(Recurrent):
         Whether there are `bias_ih` and `bias_hh`.
     dropout : float
         Probability with which `forward` drops a value between two layers of the stack.
-    proj_size : {0}
-        Projection is not built yet.
+    proj_size : int
+        P: where it is not 0, h = R (o tanh(c)) with the parameter `weight_hr_l0` (P, H), and h, y and what the
+        recurrent weights read have P columns (Sak et al. 2014; torch's `proj_size`).
+    weight_dropout : float
+        Probability with which `forward` drops a recurrent weight for the whole of the call, the others being scaled by
+        1 / (1 - p) (DropConnect, Wan et al. 2013; of recurrent weights, Merity et al. 2018).
     dtype : {"float32", "float64"}
         Of parameters and results.
     seed : int, optional
         Makes initial values and dropout reproducible.
+    sparse_grad : bool
+        Whether `backward` gives the gradient of the input weights that ids read as `SparseRows`: for vocabularies so
+        large that a dense gradient costs more than all else. SGD and Adagrad take it.
     init : {"default", "torch"} or float
         Initial values: Glorot uniform and orthogonal gate by gate, zero biases, forget gate 1; torch's
         U(-1/sqrt(H), 1/sqrt(H)); or U(-init, init).
@@ -384,13 +441,12 @@ class LSTM(Recurrent):
     ((2, 4, 3), (20, 5))
     """
 
-    _name = "lstm"
     _state_names = ("h", "c")
     _gate_names = ("i", "f", "g", "o", "c", "h")
     _number = 1
 
 
-class GRU(Recurrent):
+class GRU(GRUBase, Recurrent):
     """The gated recurrent unit (Cho et al. 2014; torch.nn.GRU).
 
     r, z = sigmoid(W x + b_ih + U h' + b_hh), n = tanh(W x + b_in + r (U h' + b_hn)), h = (1 - z) n + z h'; with
@@ -404,7 +460,11 @@ class GRU(Recurrent):
         Layers in the stack, each reading the outputs of the one below.
     reset_after : bool
         Whether the reset gate multiplies after the recurrent product or before it.
-    bidirectional, batch_first, bias, dropout, dtype, seed, init
+    activations : (f, g)
+        Of the gates r and z, and of n; one of those that `LSTM` lists each.
+    clip : float, optional
+        As of `LSTM`.
+    bidirectional, batch_first, bias, dropout, weight_dropout, dtype, seed, sparse_grad, init
         As of `LSTM`.
 
     Examples
@@ -416,15 +476,8 @@ class GRU(Recurrent):
     ((2, 3, 10), (2, 2, 5))
     """
 
-    _name = "gru"
     _gate_names = ("r", "z", "n", "h")
 
-    def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, *, reset_after: bool = True, **options: Any
-    ) -> None:
-        self.reset_after, self._number = bool(reset_after), 2 if reset_after else 3
-        super().__init__(input_size, hidden_size, num_layers, **options)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, numbers and strings only."""
-        return {**super().get_config(), "reset_after": self.reset_after}
+    @property
+    def _number(self) -> int:  # type: ignore[override]
+        return 2 if self.reset_after else 3

@@ -40,8 +40,8 @@ class Stream:
             raise ValueError("a bidirectional layer has no stream: its reverse direction starts at the end")
         self._batch_size = check_size(batch_size, "batch_size")
         self._layer, self._dtype = layer, layer.dtype
-        self._x_shape, self._y_shape = (self.batch_size, layer.input_size), (self.batch_size, layer.hidden_size)
-        self._states = (layer.num_layers, self.batch_size, layer.hidden_size)
+        self._x_shape, self._y_shape = (self.batch_size, layer.input_size), (self.batch_size, layer._output_size)
+        self._states = layer._state_shapes(self.batch_size)
         self._open()
 
     @property
@@ -133,20 +133,9 @@ class Stream:
 
     def _check_input(self, x: Any) -> tuple[Array, tuple[int, ...]]:
         """Return x as contiguous numbers (N, I) or ids (N,), and the shape of the output."""
-        array, N, I = arguments.array_of(x, "x"), self.batch_size, self._layer.input_size
-        ids = array.dtype.kind in "iu"
-        if not ids and array.dtype.kind != "f":
-            raise TypeError(f"x must be floating numbers or integer ids, got dtype {array.dtype}")
-        full, single = ((N,), ()) if ids else ((N, I), (I,))
-        if array.shape != full and not (N == 1 and array.shape == single):
-            expected = f"{full} or {single}" if N == 1 else f"{full}"
-            raise ValueError(f"x must have the shape {expected}, got {array.shape}")
-        y_shape = self._y_shape if array.shape == full else self._y_shape[1:]
-        if not ids:
-            return np.ascontiguousarray(array, self._dtype).reshape(full), y_shape
-        rows = np.ascontiguousarray(array, np.int64).reshape(full)
-        arguments.check_ids(rows[None], None, I)
-        return rows, y_shape
+        leads: tuple[tuple[int, ...], ...] = ((self.batch_size,), ()) if self.batch_size == 1 else ((self.batch_size,),)
+        rows, lead = arguments.check_step(x, leads, self._layer.input_size, self._dtype)
+        return rows, (*lead, self._layer._output_size)
 
     def _check_out(self, out: Array, shape: tuple[int, ...]) -> Array:
         """Refuse what cannot hold the output; x itself may, for it is read before anything is written."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastrnn import _engine
 from fastrnn.layers._arguments import as_given
+from fastrnn.layers._recurrent import WEIGHTS
 
 Array = NDArray[Any]
 
@@ -36,6 +37,9 @@ class Tape:
     watching: bool = False
     watched: list[Array] = field(default_factory=list)
     spent: bool = False
+    _places: list[tuple[Any, str]] = field(default_factory=list)
+    weight_dropout: tuple[int, int, float] | None = None
+    weights: list[Any] | None = None  # the packed parameters of this call, where they are not the layer's
 
     def check(self, layer: Any) -> None:
         """Refuse a backward pass that this tape cannot serve."""
@@ -50,6 +54,22 @@ class Tape:
         """Give the memory back."""
         self.spent = True
         self.kept = []
+        self.weights = None
+
+    def unload(self) -> list[Array]:
+        """Give all kept arrays away; `load` brings them, or their like, back before `backward`."""
+        self._places = [
+            (kept, name) for kept in self.kept for name in ("x", "h", "c", "gates") if getattr(kept, name) is not None
+        ]
+        arrays = [getattr(kept, name) for kept, name in self._places]
+        for kept, name in self._places:
+            setattr(kept, name, None)
+        return arrays
+
+    def load(self, arrays: list[Array]) -> None:
+        """Take back what `unload` gave."""
+        for (kept, name), array in zip(self._places, arrays, strict=True):
+            setattr(kept, name, array)
 
     @property
     def input(self) -> Array:
@@ -68,15 +88,32 @@ class Tape:
         return sum(array.nbytes for kept in self.kept for array in (kept.h, kept.c, kept.gates) if array is not None)
 
     def gates(self) -> list[dict[str, Array]]:
-        """Return every gate and state: LSTM i, f, g, o, c, h; GRU r, z, n, h; RNN h.
+        """Return every gate and state of every step; before `backward` spends them.
 
         A tape with ``checkpoint`` runs the whole sequence again for it, and refuses once parameters have changed.
+
+        Returns
+        -------
+        list of dict
+            For each layer and direction {name: array}, each (N, T, H), or as x lies: i, f, g, o, c, h of an LSTM, r, z,
+            n, h of a GRU, h of an RNN, by the letters of the layer's equations. A step's h and c are those after it.
+
+        Examples
+        --------
+        >>> import fastrnn, numpy as np
+        >>> lstm = fastrnn.LSTM(3, 5, num_layers=2, bidirectional=True, seed=0)
+        >>> y, state, tape = lstm.forward(np.ones((2, 4, 3), "float32"))
+        >>> gates = tape.gates()
+        >>> len(gates), list(gates[0]), gates[0]["f"].shape
+        (4, ['i', 'f', 'g', 'o', 'c', 'h'], (2, 4, 5))
+        >>> bool((y[:, :, 5:] == gates[3]["h"]).all())  # of the last layer's reverse direction
+        True
         """
         self._refuse_spent("gates")
         names, whole = self.layer._gate_names, self.kept
         if not isinstance(whole, list):
             self.check(self.layer)
-            whole = whole.whole(self.layer._weights(_engine.load(self.layer.dtype))[0])
+            whole = whole.whole(self.weights or self.layer._weights(_engine.load(self.layer.dtype))[0])
         return [{name: self._show(self._part(kept, name, names)) for name in names} for kept in whole]
 
     @staticmethod
@@ -91,6 +128,21 @@ class Tape:
             return []
         ones = np.ones((self.T, self.N, self.y_shape[-1]), self.layer.dtype)
         return [self._given(self.masked(ones, k)) for k in range(self.layer.num_layers - 1)]
+
+    def weight_masks(self) -> list[Array]:
+        """Return the masks on each `weight_hh`, in its shape, 0 or 1 / (1 - p); none without dropout of weights."""
+        self._refuse_spent("weight_masks")
+        if self.weight_dropout is None:
+            return []
+        names = [name for name in self.layer.parameters if name.startswith("weight_hh")]
+        ones = [np.ones(self.layer.parameters[name].shape[::-1], self.layer.dtype) for name in names]
+        return [np.array(self.masked_weight(array, k).T, order="C") for k, array in enumerate(ones)]
+
+    def masked_weight(self, array: Array, k: int) -> Array:
+        """Return an array [P, G*H] times the mask on the k-th weight_hh, transposed."""
+        assert self.weight_dropout is not None
+        product: Array = _engine.load(self.layer.dtype).dropped(array[None], self.weight_dropout, WEIGHTS + k)[0]
+        return product
 
     def masked(self, array: Array, layer: int) -> Array:
         """Return an array [T, N, J] times the mask on the output of a layer."""

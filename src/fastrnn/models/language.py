@@ -1,38 +1,53 @@
-"""Language models: a recurrent network that reads a text and gives the odds of each next character."""
+"""Language models: a recurrent network that reads a text and gives the odds of each next symbol."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from itertools import islice
+from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrnn import optim
 from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
-from fastrnn.layers._module import Layer, check_dtype, check_size
-from fastrnn.models._characters import check_text, encode, vocabulary_of
+from fastrnn.layers._module import Layer, check_size
+from fastrnn.models._characters import check_text
+from fastrnn.models._context import Contexts, Start, Texts, check_texts
+from fastrnn.models._drawing import check_drawing, draw
+from fastrnn.models._language_layers import check_params, new_layers
 from fastrnn.models._model import Model, generator
-from fastrnn.train.loop import Gradients, Options, Update, check_choice, check_number, train
+from fastrnn.models._stream import ModelStream
+from fastrnn.models._text import Text, symbols
+from fastrnn.models._window import Network, Windows, streams
+from fastrnn.models.vocabulary import END, LEVELS, Vocabulary
+from fastrnn.train._checks import check_choice
+from fastrnn.train.checkpoints import fingerprint
+from fastrnn.train.loop import Carried, Task, Update, train
+from fastrnn.train.options import Options, options_of
 
 Array = NDArray[Any]
+Source = str | PathLike[str] | Iterable[str]
 
-CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
-CHUNK = 4096  # steps that are evaluated in one call, so that memory does not grow with the text
+CHUNK = 4096  # positions that are evaluated in one call, so that memory does not grow with the text
 
 
 class LanguageModel(Model):
-    """A recurrent language model over characters: p(next character | all characters before it).
+    """A recurrent language model over characters or words: p(next symbol | all symbols before it).
 
-    Characters go in as one-hot rows or through an embedding, then through a stack of LSTM, GRU or tanh layers, and a
-    softmax gives the odds of the next one (Mikolov et al. 2010; Graves 2013). The vocabulary is the characters of the
-    training text and one symbol for all others, so that any text has a perplexity. That symbol is never sampled; it
-    occurs in training only where `max_vocab` leaves characters out, and is an expensive surprise otherwise.
+    Symbols go in as one-hot rows or through an embedding, then through a stack of LSTM, GRU or tanh layers, and a
+    softmax gives the odds of the next one (Mikolov et al. 2010; Graves 2013). The vocabulary is the symbols of the
+    training text and one more for all others, so that any text has a perplexity. That one is never sampled; it occurs
+    in training only where `max_vocab` leaves symbols out or the text itself has the word "<unk>", and is an expensive
+    surprise otherwise.
 
     Parameters
     ----------
-    level : {"char"}
-        What the text is cut into.
+    level : {"char", "word"}
+        What the text is cut into: characters, or words between white space with "<eos>" at the end of each line.
     cell : {"lstm", "gru", "rnn"}
         The recurrent layers; "rnn" has tanh units.
     hidden_size : int
@@ -45,8 +60,19 @@ class LanguageModel(Model):
         Whether the output weights are those of the embedding, whose size is then `hidden_size` (Press and Wolf 2017).
     dropout : float
         Probability with which training drops a value between two layers of the stack.
+    input_dropout, output_dropout : float
+        The same below the stack, on the embedding's output, and above it.
+    embedding_dropout : float
+        Probability with which training drops a symbol's whole row of the embedding throughout a window.
+    activation_penalty, temporal_penalty : float
+        Add to what is minimised so much times the mean square of the last layer's outputs, after dropout, and of their
+        change from step to step (Merity, McCann and Socher 2017).
     max_vocab : int, optional
-        Keeps only that many of the most frequent characters.
+        Keeps only that many of the most frequent symbols.
+    init : {"default", "torch"} or float
+        Initial values of all layers, as the layers have them; a number b is U(-b, b), biases too.
+    forget_bias : float, optional
+        Where an LSTM's forget gates start, in `bias_ih`; by default where `init` puts them.
     dtype : {"float32", "float64"}
         Of parameters and computation.
     random_state : int, optional
@@ -54,12 +80,14 @@ class LanguageModel(Model):
 
     Attributes
     ----------
-    vocabulary_ : list of str
-        The characters by their ids, the most frequent first; the id after the last is that of all others.
+    vocabulary_ : Vocabulary
+        The symbols by their ids, the most frequent first; the id after the last is that of all others.
     embedding_, recurrent_, output_ : Embedding or None, LSTM or GRU or RNN, Dense
         The layers.
+    context_ : Dense or None
+        What makes the initial state of a context, where `fit` was given any.
     history_ : dict
-        "loss" and "validation_loss": nats per character after each epoch.
+        "loss" and "validation_loss": nats per symbol after each epoch.
     random_state_ : numpy.random.Generator
         Drew the initial values, and draws what `sample` gives.
 
@@ -77,6 +105,11 @@ class LanguageModel(Model):
     embedding_: Embedding | None
     recurrent_: LSTM | GRU | RNN
     output_: Dense
+    history_: dict[str, list[float]]
+    context_: Dense | None
+    _contexts: Contexts | None
+    _order: int  # seeds the order of texts
+    _optimizer: optim.Optimizer  # of partial_fit
 
     def __init__(
         self,
@@ -88,7 +121,14 @@ class LanguageModel(Model):
         embedding_size: int | None = None,
         tied: bool = False,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        activation_penalty: float = 0.0,
+        temporal_penalty: float = 0.0,
         max_vocab: int | None = None,
+        init: str | float = "default",
+        forget_bias: float | None = None,
         dtype: Any = "float32",
         random_state: int | None = None,
     ) -> None:
@@ -99,36 +139,53 @@ class LanguageModel(Model):
         self.embedding_size = embedding_size
         self.tied = tied
         self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.output_dropout = output_dropout
+        self.embedding_dropout = embedding_dropout
+        self.activation_penalty = activation_penalty
+        self.temporal_penalty = temporal_penalty
         self.max_vocab = max_vocab
+        self.init = init
+        self.forget_bias = forget_bias
         self.dtype = dtype
         self.random_state = random_state
 
     def fit(
         self,
-        text: str,
-        validation: str | None = None,
+        text: Source,
+        validation: Any = None,
         *,
+        context: Any = None,
         epochs: int = 10,
         batch_size: int = 16,
         sequence_length: int = 64,
         optimizer: str = "adam",
         learning_rate: float = 4e-3,
-        schedule: str = "linear",
+        schedule: Any = "linear",
         clip_norm: float | None = 1.0,
+        reduction: str = "mean",
+        validation_batch_size: int = 1,
         verbose: int = 1,
+        **training: Any,
     ) -> LanguageModel:
         """Train on a text, from new initial values, by truncated back-propagation through time.
 
-        The text is cut into `batch_size` streams of equal length (its last few characters may be left over), which are
-        read side by side, `sequence_length` characters at an update. The state at the end of a window is where the next
-        one starts, from zeros at the beginning of an epoch; gradients stop at the window's first character.
+        The text is cut into `batch_size` streams of equal length (its last few symbols may be left over), which are
+        read side by side, `sequence_length` symbols at an update. The state at the end of a window is where the next
+        one starts, from zeros at the beginning of an epoch; gradients stop at the window's first symbol.
 
         Parameters
         ----------
-        text : str
-            The training text, of more than `batch_size` characters.
-        validation : str, optional
+        text : str, path, or iterable of str
+            The training text, of more than `batch_size` symbols; a file of it, in UTF-8, which may be larger than
+            memory (a `pathlib.Path`: a string is the text itself); or its parts one after the other.
+        validation : str, path, or iterable of str, optional
             A text that is evaluated after each epoch, as `score` does it.
+        context : array, optional
+            Vectors (M, C), or classes (M,), integers or strings, that texts are to be written from: `text` is then a
+            list of M strings, each of which starts from a state of its own, the tanh of a learned linear function of
+            its context, and `validation` a pair of such a list and contexts. A line break is put before and after each
+            text, which is read as a whole, `batch_size` texts at an update, in an order drawn anew for each epoch.
         epochs : int
             How often the text is read.
         batch_size, sequence_length : int
@@ -137,12 +194,21 @@ class LanguageModel(Model):
             From `fastrnn.optim`, with the defaults it has there.
         learning_rate : float
             The rate at the start.
-        schedule : {"linear", "cosine", "constant"}
-            How the rate falls to 0 at the end, if it does.
+        schedule : str, dict or Schedule
+            How the rate changes: "linear" and "cosine" fall to 0 at the end, "constant" stays; the others are "step",
+            "plateau" and "warmup", whose arguments `fastrnn.train` explains.
         clip_norm : float, optional
             The largest norm of all gradients together; None leaves them as they are.
+        reduction : {"mean", "time_sum"}
+            Whether gradients are those of the mean loss in a window, or of the sum over its steps of the batch's mean,
+            `sequence_length` times as large.
+        validation_batch_size : int
+            Streams into which the validation text is cut.
         verbose : {0, 1, 2}
-            No progress bar, one where standard error is a terminal, one in any case.
+            No progress bar, one where standard error is a terminal, in any case one and a table of losses.
+        **training
+            What else `fastrnn.train.Options` has: clip_value, optimizer_options, patience, averaging, callbacks,
+            checkpoint, checkpoint_every, keep, resume.
 
         Returns
         -------
@@ -155,52 +221,92 @@ class LanguageModel(Model):
             Naming the argument, what was expected and what came; the model is as it was before.
         FloatingPointError
             Training diverged; the model is as it was before.
-        KeyboardInterrupt
-            Ctrl-C ends the training, and the model keeps what it has learned so far.
+
+        Warns
+        -----
+        fastrnn.train.Interrupted
+            Ctrl-C has ended the training: the model keeps the weights that did best in validation, or without
+            validation what it has learned so far.
         """
-        check_text(text, "text")
-        if validation is not None:
-            check_text(validation, "validation")
-        N, T = check_size(batch_size, "batch_size"), check_size(sequence_length, "sequence_length")
-        if len(text) <= N:
-            raise ValueError(f"text must have more characters than batch_size={N}, got {len(text)}")
-        options = Options(epochs, optimizer, learning_rate, schedule, clip_norm, verbose)
+        options = options_of({
+            "epochs": epochs, "optimizer": optimizer, "learning_rate": learning_rate, "schedule": schedule,
+            "clip_norm": clip_norm, "verbose": verbose, **training,
+        })  # fmt: skip
+        windows = Windows(batch_size, sequence_length, reduction, validation_batch_size)
         before = dict(self.__dict__)
-        built = False
         try:
-            self._build(text)
-            built = True
-            ids = encode(text, self.vocabulary_)
-            held_out = None if validation is None else encode(validation, self.vocabulary_)
-            length = (len(ids) - 1) // N
-            inputs, targets = (part[: N * length].reshape(N, length) for part in (ids[:-1], ids[1:]))
-            train(
-                self, lambda: self._updates(inputs, targets, T), self.history_, options, size=N * length, unit="char",
-                figures=figures, validate=None if held_out is None else lambda: self._loss(held_out),
-            )  # fmt: skip
-        except BaseException as error:
-            if not built or isinstance(error, Exception):
-                self.__dict__ = before
+            check_choice(self.level, "level", LEVELS)
+            if context is not None:
+                self._fit_texts(text, validation, context, windows, options)
+                return self
+            others = nullcontext() if validation is None else Text(validation, "validation", self.level)
+            with Text(text, "text", self.level) as source, others as held_out:
+                self._build(source)
+                self._train(source, held_out, windows, options, None)
+        except BaseException:
+            self.__dict__ = before
             raise
         return self
 
-    def score(self, text: str) -> float:
-        """Return the mean log-likelihood of a text's characters, in nats: the higher, the better.
+    def partial_fit(
+        self,
+        text: Source,
+        *,
+        batch_size: int = 16,
+        sequence_length: int = 64,
+        optimizer: str = "adam",
+        learning_rate: float = 4e-3,
+        clip_norm: float | None = 1.0,
+        reduction: str = "mean",
+    ) -> LanguageModel:
+        """Read a text once more, or another one, and go on from the present weights at a constant rate.
 
-        The text is read as one stream from a zero state, and every character but the first is predicted from all those
-        before it. Characters that are not in the vocabulary count as the one symbol that stands for all of them.
+        The first call, on a model that is not fitted yet, makes the vocabulary, which then stays. Until `fit` is called
+        the optimizer goes on too, as long as it is of one kind; it is not saved with the model. The parameters are
+        those of `fit`; after an error, a diverged training excepted, the model is as it was before.
+        """
+        options = Options(1, optimizer, learning_rate, "constant", clip_norm, 0)
+        windows = Windows(batch_size, sequence_length, reduction, 1)
+        before = dict(self.__dict__)
+        try:
+            check_choice(self.level, "level", LEVELS)
+            with Text(text, "text", self.level) as source:
+                self._check_context(None)
+                if not hasattr(self, "history_"):
+                    self._build(source)
+                self.history_ = {name: list(losses) for name, losses in self.history_.items()}
+                last = self.__dict__.get("_optimizer")
+                kept = last if type(last).__name__.lower() == optimizer else None
+                self._optimizer = self._train(source, None, windows, options, kept)
+        except BaseException:
+            self.__dict__ = before
+            raise
+        return self
+
+    def score(self, text: Source, batch_size: int = 1, *, context: Any = None) -> float:
+        """Return the mean log-likelihood of a text's symbols, in nats: the higher, the better.
+
+        The text is read as one stream from a zero state, and every symbol but the first is predicted from all those
+        before it. Symbols that are not in the vocabulary count as the one that stands for all of them. A larger
+        `batch_size` cuts the text into so many streams, each from a zero state, which is faster and leaves the last few
+        symbols out. A model that was fitted with contexts takes a list of texts and their contexts; the line breaks at
+        their ends are predicted too.
         """
         self._check_fitted()
-        return -self._loss(encode(check_text(text, "text"), self.vocabulary_))
+        self._check_context(context)
+        size = check_size(batch_size, "batch_size")
+        if context is not None:
+            return -self._loss_of_texts(self._texts(text, context, "text"), size)
+        with Text(text, "text", self.level) as source:
+            return -self._loss(source.encode(self.vocabulary_, size + 1), size)
 
-    def perplexity(self, text: str) -> float:
-        """Return exp(-score): the number of equally likely characters between which the model is left to guess."""
-        loss = -self.score(text)
-        return math.exp(loss) if loss < 700 else math.inf
+    def perplexity(self, text: Source, batch_size: int = 1, *, context: Any = None) -> float:
+        """Return exp(-score): the number of equally likely symbols between which the model is left to guess."""
+        return perplexity_of(-self.score(text, batch_size, context=context))
 
-    def bits_per_character(self, text: str) -> float:
-        """Return -score / ln 2: the size to which the model can compress a text."""
-        return -self.score(text) / math.log(2)
+    def bits_per_character(self, text: Source, batch_size: int = 1) -> float:
+        """Return -score / ln 2: the size to which a model of characters can compress a text."""
+        return -self.score(text, batch_size) / math.log(2)
 
     def sample(
         self,
@@ -209,136 +315,300 @@ class LanguageModel(Model):
         temperature: float = 1.0,
         top_k: int | None = None,
         random_state: int | None = None,
+        *,
+        top_p: float | None = None,
+        stop: str | None = None,
     ) -> str:
-        """Return text that the model writes, character by character, each drawn from its own odds.
+        """Return text that the model writes, symbol by symbol, each drawn from its own odds.
 
         Parameters
         ----------
         length : int
-            How many characters.
+            How many symbols.
         prompt : str
-            What the text continues, not part of the result; by default a line break, or the most frequent character
-            where the training text had no line breaks.
+            What the text continues, not part of the result; by default a line break, or the most frequent symbol where
+            the training text had no line breaks.
         temperature : float
             Divides the logits: below 1 the likely becomes likelier, and 0 always takes the likeliest.
         top_k : int, optional
-            Draws only among so many of the likeliest characters.
+            Draws only among so many of the likeliest symbols.
         random_state : int, optional
             Makes the draws reproducible; by default they continue from the model's own `random_state_`.
+        top_p : float, optional
+            Draws only among the likeliest symbols that have such a share of the odds (Holtzman et al. 2020).
+        stop : str, optional
+            A symbol that ends the text, which then is without it: a character, a word, or a line break.
+        """
+        check_text(prompt, "prompt", least=0)
+        return self.generate(length, [prompt], temperature, top_k, random_state, top_p=top_p, stop=stop)[0]
+
+    def generate(
+        self,
+        length: int,
+        prompts: Sequence[str] | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        random_state: int | None = None,
+        *,
+        top_p: float | None = None,
+        stop: str | None = None,
+        context: Any = None,
+    ) -> list[str]:
+        """Return a text for each of some prompts, all written side by side; the parameters are those of `sample`.
+
+        A model that was fitted with contexts writes a text for each row of `context`, and stops at a line break unless
+        `stop` is another symbol; prompts, if any, are as many.
+
+        Examples
+        --------
+        >>> import fastrnn
+        >>> lm = fastrnn.models.LanguageModel(hidden_size=32, num_layers=1, random_state=0)
+        >>> lm = lm.fit("the cat sat on the mat. " * 40, epochs=20, batch_size=4, learning_rate=1e-2, verbose=0)
+        >>> lm.generate(9, ["the cat", "the mat. the cat s"], temperature=0, stop=".")
+        [' sat on t', 'at on the']
         """
         self._check_fitted()
         check_size(length, "length", least=0)
-        check_text(prompt, "prompt", least=0)
-        if top_k is not None:
-            check_size(top_k, "top_k")
-        check_number(temperature, "temperature")
+        check_drawing(temperature, top_k, top_p)
+        self._check_context(context)
+        stop = "\n" if stop is None and context is not None else stop
+        last = None if stop is None else self._stop(stop)
         rng = self.random_state_ if random_state is None else generator(random_state)
-        known = len(self.vocabulary_)
-        ids = encode(prompt or ("\n" if "\n" in self.vocabulary_ else self.vocabulary_[0]), self.vocabulary_)
-        outputs, state = self._read(ids[None])
-        stream, h, drawn = self.recurrent_.stream(), outputs[0, -1], []
-        stream.state = state
-        for _ in range(length):
-            drawn.append(draw(self.output_(h)[:known], temperature, top_k, rng))
-            h = stream.step(drawn[-1] if self.embedding_ is None else self.embedding_(drawn[-1]))
-        return "".join(self.vocabulary_[k] for k in drawn)
+        rows = None if context is None else self._rows(context, None if prompts is None else len(prompts))
+        prompts = [""] * (1 if rows is None else len(rows)) if prompts is None else prompts
+        stream, h = self._read_prompts(prompts, rows)
+        drawn: list[list[int]] = [[] for _ in prompts]
+        writing = np.ones(len(drawn), bool)
+        for _ in range(length if drawn else 0):
+            logits = self.output_(h)
+            logits[:, self.vocabulary_.unknown] = -np.inf
+            ids = np.array([draw(row, temperature, top_k, rng, top_p) for row in logits])
+            writing &= ids != last
+            for n in np.flatnonzero(writing):
+                drawn[n].append(int(ids[n]))
+            if not writing.any():
+                break
+            h = stream.step(ids if self.embedding_ is None else self.embedding_(ids))
+        return [self.vocabulary_.decode(ids) for ids in drawn]
+
+    def stream(self, batch_size: int = 1) -> ModelStream:
+        """Return a `ModelStream`, which reads `batch_size` texts as they come.
+
+        Its `step` takes the next symbol of each (or its place in `vocabulary_`) and returns the log-probabilities of
+        the one after it, in the order of `vocabulary_`, last the symbol that stands for all others. It starts
+        from a zero state, as `score` does, and stays with the layers of this fit.
+        """
+        self._check_fitted()
+        return ModelStream(self.layers, batch_size, symbols=self.vocabulary_)
+
+    def _flow_case(self, text: str) -> tuple[Any, Array, Callable[[Array], tuple[Any, ...]]]:
+        """Return what `diagnostics.gradient_flow` runs: the stack, its input for a text, the loss over its output."""
+        self._check_fitted()
+        ids = self.vocabulary_.encode(check_text(text, "text"))[None]
+        x = ids[:, :-1] if self.embedding_ is None else self.embedding_(ids[:, :-1])
+        return self.recurrent_, x, lambda h: self.output_.cross_entropy(h, ids[:, 1:])
 
     @property
     def layers(self) -> dict[str, Layer]:
         """The layers, {name: layer}, from the input to the output."""
         self._check_fitted()
-        below: dict[str, Layer] = {} if self.embedding_ is None else {"embedding": self.embedding_}
-        return {**below, "recurrent": self.recurrent_, "output": self.output_}
+        layers = {
+            "context": self.context_, "embedding": self.embedding_,
+            "recurrent": self.recurrent_, "output": self.output_,
+        }  # fmt: skip
+        return {name: layer for name, layer in layers.items() if layer is not None}
 
-    def _build(self, text: str) -> None:
+    def _build(self, source: Text) -> None:
         """Make the vocabulary and new layers."""
-        if self.level != "char":
-            raise ValueError(f'level must be "char", got {self.level!r}: models of words are not built yet')
-        check_choice(self.cell, "cell", CELLS)
-        H, E = self.hidden_size, self.embedding_size
-        if self.tied and E is None:
-            E = H
-        if self.tied and E != H:
-            raise ValueError(f"tied=True needs embedding_size to equal hidden_size, got {E} and {H}")
-        if self.dropout and self.num_layers == 1:
-            raise ValueError(f"dropout acts between layers and needs num_layers of at least 2, got {self.num_layers}")
-        for name in ("embedding_size", "max_vocab"):
-            if getattr(self, name) is not None:
-                check_size(getattr(self, name), name)
-        check_dtype(self.dtype)
+        check_params(self)
         rng = generator(self.random_state)
         seeds = [int(seed) for seed in rng.integers(0, 2**64, 3, np.uint64)]
-        vocabulary = vocabulary_of(text, self.max_vocab)
-        V = len(vocabulary) + 1
-        stack: dict[str, Any] = {"num_layers": self.num_layers, "dropout": self.dropout, "dtype": self.dtype}
-        recurrent = CELLS[self.cell](V if E is None else E, H, **stack, seed=seeds[0])
-        init = 0.1 if self.tied else "default"  # N(0, 1) rows would make the first logits as large as sqrt(H)
-        embedding = None if E is None else Embedding(V, E, dtype=self.dtype, seed=seeds[1], init=init)
-        output = Dense(H, V, dtype=self.dtype, seed=seeds[2], tied=embedding if self.tied else None)
-        self.embedding_, self.recurrent_, self.output_ = embedding, recurrent, output
+        vocabulary = Vocabulary.of(source.pieces(), self.level, self.max_vocab)
+        if not vocabulary:
+            raise ValueError(f"text must have at least 2 {symbols(self.level)}, got 0")
+        self.embedding_, self.recurrent_, self.output_ = new_layers(self, vocabulary.size, seeds)
         self.vocabulary_, self.random_state_ = vocabulary, rng
-        self.history_: dict[str, list[float]] = {"loss": [], "validation_loss": []}
+        self.context_ = self._contexts = None
+        self.history_ = {"loss": [], "validation_loss": []}
+        self.__dict__.pop("_optimizer", None)
 
     def _get_fitted(self) -> dict[str, Any]:
+        contexts = self._contexts
         return {
-            "vocabulary": self.vocabulary_,
+            "vocabulary": list(self.vocabulary_),
             "history": self.history_,
             "random_state": self.random_state_.bit_generator.state,
+            "contexts": contexts and {"width": contexts.width, "classes": contexts.classes, "order": self._order},
         }
 
     def _set_fitted(self, layers: Mapping[str, Any], fitted: Mapping[str, Any]) -> None:
         self.embedding_, self.recurrent_, self.output_ = layers.get("embedding"), layers["recurrent"], layers["output"]
-        self.vocabulary_, self.history_ = fitted["vocabulary"], fitted["history"]
+        self.vocabulary_, self.history_ = Vocabulary(fitted["vocabulary"], self.level), fitted["history"]
+        contexts = fitted.get("contexts")
+        self.context_, self._contexts = layers.get("context"), None
+        if contexts is not None:
+            self._contexts = Contexts(contexts["width"], contexts["classes"])
+            self._order = contexts["order"]
         self.random_state_ = np.random.default_rng()
         self.random_state_.bit_generator.state = fitted["random_state"]
 
-    def _updates(self, inputs: Array, targets: Array, T: int) -> Iterator[Update]:
+    def _train(
+        self, source: Text, held_out: Text | None, windows: Windows, options: Options, optimizer: Any
+    ) -> optim.Optimizer:
+        """Train on a text by windows, and return the optimizer."""
+        N, size = windows.batch_size, windows.validation_batch_size
+        ids = source.encode(self.vocabulary_)
+        if len(ids) <= N:
+            raise ValueError(f"text must have more {symbols(self.level)} than batch_size={N}, got {len(ids)}")
+        others = None if held_out is None else held_out.encode(self.vocabulary_, size + 1)
+        inputs, targets = streams(ids, N)
+        task = Task(
+            lambda number, done, carried: self._updates(inputs, targets, windows, done, carried),
+            inputs.size, self.level, figures_of(self.level),
+            None if others is None else lambda: self._loss(others, size),
+            lambda: fingerprint(ids, [] if others is None else others),
+            windows.settings(),
+        )  # fmt: skip
+        return train(self, task, options, optimizer)
+
+    def _updates(
+        self, inputs: Array, targets: Array, windows: Windows, done: int, carried: Carried
+    ) -> Iterator[Update]:
         """Give the loss and the gradients of one window after the other, each starting where the last one ended."""
-        state = None
+        network, T, names = self._network(), windows.sequence_length, self.recurrent_._state_names
+        for start in range(done * T, inputs.shape[1], T):
+            parts = tuple(carried[name] for name in names) if carried else None
+            state: Any = parts[0] if parts and len(parts) == 1 else parts
+            window = np.s_[:, start : start + T]
+            summed = windows.reduction == "time_sum"
+            loss, state, _, grads = network.gradients(inputs[window], targets[window], state, summed)
+            carried = dict(zip(names, state if isinstance(state, tuple) else (state,), strict=True))
+            yield Update(loss, inputs[window].size, grads, carried)
+
+    def _fit_texts(self, texts: Any, validation: Any, context: Any, windows: Windows, options: Options) -> None:
+        """Build a model of texts that are written from contexts, and train it."""
+        texts, contexts = check_texts(texts, "text"), Contexts.of(context)
+        with Text((f"\n{text}\n" for text in texts), "text", self.level) as source:
+            self._build(source)
+        seed, self._order = (int(one) for one in self.random_state_.integers(0, 2**63, 2))
+        size = len(self.recurrent_._state_names) * self.num_layers * self.hidden_size
+        self.context_ = Dense(contexts.width, size, dtype=self.dtype, init=self.init, seed=seed)
+        self._contexts = contexts
+        data = self._texts(texts, context, "text")
+        if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
+            raise TypeError(f"validation must be a pair, texts and contexts, got {type(validation).__name__}")
+        others = None if validation is None else self._texts(validation[0], validation[1], "validation")
+        parts = [data] if others is None else [data, others]
+        task = Task(
+            lambda number, done, carried: self._updates_of_texts(data, windows, number, done),
+            data.targets, self.level, figures_of(self.level),
+            None if others is None else lambda: self._loss_of_texts(others, windows.batch_size),
+            lambda: fingerprint(*(array for part in parts for array in (*part.ids, part.rows))),
+            windows.settings(),
+        )  # fmt: skip
+        train(self, task, options)
+
+    def _updates_of_texts(self, data: Texts, windows: Windows, number: int, done: int) -> Iterator[Update]:
+        """Give the loss and the gradients of one batch of texts after the other."""
+        network, rng = self._network(), np.random.default_rng([self._order, number])
+        for inputs, targets, lengths, rows in islice(data.batches(windows.batch_size, rng), done, None):
+            start = self._initial_state(rows)
+            summed = windows.reduction == "time_sum"
+            loss, _, dstate, grads = network.gradients(inputs, targets, start.state, summed, lengths)
+            yield Update(loss, int(lengths.sum()), {**grads, "context": start.backward(dstate)})
+
+    def _loss_of_texts(self, data: Texts, batch_size: int) -> float:
+        """Return the mean loss over texts, in nats per symbol."""
+        total = 0.0
+        for inputs, targets, lengths, rows in data.batches(batch_size, None):
+            h, _ = self._read(inputs, self._initial_state(rows).state, lengths)
+            total += self.output_.cross_entropy_loss(h, targets, reduction="sum")
+        return total / data.targets
+
+    def _texts(self, texts: Any, context: Any, name: str) -> Texts:
+        """Return texts and their contexts as numbers."""
+        texts = check_texts(texts, name)
+        return Texts.of(texts, self._rows(context, len(texts)), self.vocabulary_)
+
+    def _rows(self, context: Any, count: int | None) -> Array:
+        """Return contexts as vectors."""
+        assert self._contexts is not None
+        return self._contexts.rows(context, count, self.recurrent_.dtype)
+
+    def _initial_state(self, rows: Array) -> Start:
+        """Return the state from which texts are written."""
+        assert self.context_ is not None
+        return Start(self.context_, self.recurrent_, rows)
+
+    def _check_context(self, context: Any) -> None:
+        """Refuse a context where the model knows none, and none where it needs one."""
+        known = self.__dict__.get("context_") is not None
+        if known and context is None:
+            raise ValueError("context must be given, since the model was fitted with contexts")
+        if context is not None and not known:
+            raise ValueError("context must be None, since the model was fitted without contexts")
+
+    def _network(self) -> Network:
+        """Return the layers with what holds in training."""
+        return Network(
+            self.embedding_, self.recurrent_, self.output_, self.input_dropout, self.output_dropout,
+            self.embedding_dropout, self.activation_penalty, self.temporal_penalty,
+        )  # fmt: skip
+
+    def _read(self, ids: Array, state: Any = None, lengths: Any = None) -> tuple[Array, Any]:
+        """Return the last layer's h (N, T, H) over ids (N, T), and the final state."""
+        return self.recurrent_(ids if self.embedding_ is None else self.embedding_(ids), state, lengths)
+
+    def _read_prompts(self, prompts: Any, contexts: Array | None) -> tuple[Any, Array]:
+        """Return a stream that has read the prompts, and its outputs (N, H)."""
+        if isinstance(prompts, str) or not isinstance(prompts, Sequence):
+            raise TypeError(f"prompts must be a list of strings, got {type(prompts).__name__}")
+        rows = [self.vocabulary_.encode(check_text(prompt, "prompt", least=0)) for prompt in prompts]
+        start = self.vocabulary_.encode(self._start())
+        rows = [ids if len(ids) and contexts is None else np.concatenate([start, ids]) for ids in rows]
+        lengths = np.array([len(ids) for ids in rows], np.int64)
+        padded = np.zeros((len(rows), max(lengths, default=1)), np.int32)
+        for ids, row in zip(rows, padded, strict=True):
+            row[: len(ids)] = ids
+        outputs, state = self._read(padded, None if contexts is None else self._initial_state(contexts).state, lengths)
+        stream = self.recurrent_.stream(max(1, len(rows)))
+        if rows:
+            stream.state = state
+        return stream, outputs[np.arange(len(rows)), lengths - 1]
+
+    def _start(self) -> str:
+        """Return what a text without a prompt continues."""
+        return "\n" if {"char": "\n", "word": END}[self.level] in self.vocabulary_ else self.vocabulary_[0]
+
+    def _stop(self, stop: Any) -> int:
+        """Return the id of a symbol that ends a text."""
+        ids = self.vocabulary_.encode(check_text(stop, "stop", least=0))
+        if len(ids) != 1 or ids[0] == self.vocabulary_.unknown:
+            raise ValueError(f"stop must be one symbol of the vocabulary, got {stop!r}")
+        return int(ids[0])
+
+    def _loss(self, ids: Array, batch_size: int) -> float:
+        """Return the mean loss over streams of ids, in nats per symbol."""
+        inputs, targets = streams(ids, batch_size)
+        T = max(1, CHUNK // batch_size)
+        state, total = None, 0.0
         for start in range(0, inputs.shape[1], T):
             window = np.s_[:, start : start + T]
-            loss, state, grads = self._gradients(inputs[window], targets[window], state)
-            yield loss, inputs[window].size, grads
+            h, state = self._read(inputs[window], state)
+            total += self.output_.cross_entropy_loss(h, targets[window], reduction="sum")
+        return total / inputs.size
 
-    def _gradients(self, ids: Array, targets: Array, state: Any) -> tuple[float, Any, Gradients]:
-        """Return a window's mean loss, its final state and the gradients of all parameters."""
-        x, embedded = (ids, None) if self.embedding_ is None else self.embedding_.forward(ids)
-        h, state, tape = self.recurrent_.forward(x, state)
-        loss, dh, output = self.output_.cross_entropy(h, targets)
-        dx, _, recurrent = self.recurrent_.backward(tape, dh)
-        grads: Gradients = {"recurrent": recurrent, "output": output}
-        if self.embedding_ is not None and embedded is not None:
-            _, grads["embedding"] = self.embedding_.backward(embedded, dx)
-        if self.tied:  # one parameter has one gradient, whose norm is that of the sum
-            grads["embedding"]["weight"] += grads["output"].pop("weight")
-        return loss, state, grads
-
-    def _read(self, ids: Array, state: Any = None) -> tuple[Array, Any]:
-        """Return the last layer's h (N, T, H) over ids (N, T), and the final state."""
-        return self.recurrent_(ids if self.embedding_ is None else self.embedding_(ids), state)
-
-    def _loss(self, ids: Array) -> float:
-        """Return the mean loss over one stream of ids, in nats per character."""
-        state, total = None, 0.0
-        for start in range(0, len(ids) - 1, CHUNK):
-            targets = ids[start + 1 : start + 1 + CHUNK]
-            h, state = self._read(ids[None, start : start + len(targets)], state)
-            total += self.output_.cross_entropy_loss(h[0], targets, reduction="sum")
-        return total / (len(ids) - 1)
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_optimizer"}
 
 
-def draw(logits: Array, temperature: float, top_k: int | None, rng: np.random.Generator) -> int:
-    """Return an id drawn from softmax(logits / temperature) over the `top_k` likeliest, at 0 the likeliest."""
-    if temperature == 0:
-        return int(np.argmax(logits))
-    z = logits.astype(np.float64) - logits.max()
-    ids = np.arange(len(z)) if top_k is None else np.argsort(-z, kind="stable")[:top_k]
-    with np.errstate(over="ignore", under="ignore"):
-        odds = np.exp(z[ids] / temperature)
-    cumulative = np.cumsum(odds)
-    return int(ids[np.searchsorted(cumulative / cumulative[-1], rng.random(), side="right")])
+def perplexity_of(loss: float) -> float:
+    """Return exp(loss), or infinity."""
+    return math.exp(loss) if loss < 700 else math.inf
 
 
-def figures(loss: float) -> str:
-    """Say a loss in words for the progress bar."""
-    return f"loss {loss:.3f}, {loss / math.log(2):.3f} bits/char"
+def figures_of(level: str) -> Any:
+    """Return what says a loss in words for the progress bar."""
+    if level == "word":
+        return lambda loss: f"loss {loss:.3f}, perplexity {perplexity_of(loss):.1f}"
+    return lambda loss: f"loss {loss:.3f}, {loss / math.log(2):.3f} bits/char"

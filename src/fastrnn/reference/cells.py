@@ -1,59 +1,50 @@
 """One time step of every cell, forward and backward.
 
 A step starts from ``a`` [N, G·H] = W x_t + b_ih, the input's share of the G gates (see
-`fastrnn.reference.sequence`), and from the state before the step: h [N, H], and c [N, H] for an LSTM. ``U`` [G·H, H] is
-``weight_hh`` and ``b`` [G·H] is ``bias_hh``; gates are stacked in torch's order. Rows of a batch are rows of a matrix,
-so the column equation ``U h`` reads ``h @ U.T`` here.
+`fastrnn.reference.sequence`), from the state before the step: h [N, H], and c [N, H] for an LSTM, and from the
+`Weights` ``w``; gates are stacked in torch's order. Rows of a batch are rows of a matrix, so the column equation
+``U h`` reads ``h @ U.T`` here.
 
 ``step_forward`` returns the new state and what the step keeps for its twin, as {name: [N, H]}.
-``step_backward`` takes dL/d(new state), total, and returns dL/da, dL/d(previous state), dL/dU and dL/db.
+``step_backward`` takes dL/d(new state), total, and returns dL/da, dL/d(previous state), and what the step adds to the
+gradients of the weights that it used, by their names in `Weights`.
+
+f, g and h are the cell's activations, by ONNX's names: of the gates (sigmoid, of an RNN tanh), of the candidate (tanh)
+and of the cell (tanh), where a layer asks for no others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrnn.layers._traits import Activation
+from fastrnn.reference.activations import Gate
+
 Array = NDArray[Any]
 Kept = dict[str, Array]
 State = tuple[Array, ...]
-Gradients = tuple[Array, State, Array, Array]
+Gradients = tuple[Array, State, dict[str, Array]]
 
 
-def sigmoid(x: Array) -> Array:
-    """Return 1 / (1 + exp(-x)), written so that exp never overflows."""
-    e = np.exp(-np.abs(x))
-    result: Array = np.where(x < 0, e, np.ones_like(e)) / (1 + e)
-    return result
+class Weights(NamedTuple):
+    """The parameters of one direction: weight_ih [G·H, I], weight_hh [G·H, H], bias_ih [G·H], bias_hh [G·H]; of an LSTM
+    also weight_hr [P, H], with which weight_hh is [G·H, P], and the peepholes of i, f and o, [3·H], or None."""
 
-
-def relu(x: Array) -> Array:
-    """Return max(x, 0)."""
-    result: Array = np.maximum(x, 0)
-    return result
-
-
-def linear(x: Array) -> Array:
-    """Return x."""
-    return x
-
-
-# f and its derivative written in terms of h = f(x), which is what the step has kept.
-NONLINEARITIES: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
-    "tanh": (np.tanh, lambda h: 1 - h**2),
-    "relu": (relu, lambda h: (h > 0).astype(h.dtype)),
-    "sigmoid": (sigmoid, lambda h: h * (1 - h)),
-    "linear": (linear, np.ones_like),
-}
+    W: Array
+    U: Array
+    b_ih: Array
+    b_hh: Array
+    R: Array | None = None
+    p: Array | None = None
 
 
 class RNNCell:
     """The simple recurrent network of Elman (1990); torch.nn.RNN, the ONNX operator RNN.
 
-    h' = f(W x + b_ih + U h + b_hh), f one of tanh, relu, sigmoid and linear
+    h' = f(W x + b_ih + U h + b_hh)
     """
 
     gates = 1
@@ -61,33 +52,35 @@ class RNNCell:
     shown = ("h",)
     kept = ("h",)
 
-    def __init__(self, nonlinearity: str) -> None:
-        self.nonlinearity = nonlinearity
+    def __init__(self, activations: tuple[Activation, ...], clip: float | None) -> None:
+        self.f = Gate(activations[0], clip)
 
-    def step_forward(self, a: Array, state: State, U: Array, b: Array) -> tuple[State, Kept]:
+    def step_forward(self, a: Array, state: State, w: Weights) -> tuple[State, Kept]:
         (h,) = state
-        f, _ = NONLINEARITIES[self.nonlinearity]
-        h_new = f(a + h @ U.T + b)
+        h_new = self.f(a + h @ w.U.T + w.b_hh)
         return (h_new,), {"h": h_new}
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, U: Array) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights) -> Gradients:
         (h,), (dh_new,) = state, dstate
-        _, derivative = NONLINEARITIES[self.nonlinearity]
-        da = dh_new * derivative(kept["h"])
-        dh = da @ U
-        return da, (dh,), da.T @ h, da.sum(axis=0)
+        da = dh_new * self.f.slope(kept["h"])
+        dh = da @ w.U
+        return da, (dh,), {"U": da.T @ h, "b_hh": da.sum(axis=0)}
 
 
 class LSTMCell:
     """Long short-term memory: the cell, input and output gates of Hochreiter and Schmidhuber (1997), the forget gate of
-    Gers, Schmidhuber and Cummins (2000), no peepholes; torch.nn.LSTM, the ONNX operator LSTM without its input P.
+    Gers, Schmidhuber and Cummins (2000); torch.nn.LSTM, the ONNX operator LSTM.
 
-    i, f, o = sigmoid(W x + b_ih + U h + b_hh), each with its own rows of W, U, b
-    g = tanh(W x + b_ih + U h + b_hh)
+    i, f, o = f(W x + b_ih + U h + b_hh), each with its own rows of W, U, b
+    g = g(W x + b_ih + U h + b_hh)
     c' = f ⊙ c + i ⊙ g
-    h' = o ⊙ tanh(c')
+    h' = o ⊙ h(c')
 
     Rows in torch's order i, f, g, o (ONNX has i, o, f, c, and calls g "c").
+
+    With peepholes (Gers and Schmidhuber 2000; ONNX's input P) p_i ⊙ c and p_f ⊙ c join the sums of i and f, and
+    p_o ⊙ c' that of o. `coupled` sets f = 1 - i (Greff et al. 2017; ONNX's input_forget). With a projection
+    h' = R (o ⊙ h(c')) (Sak, Senior and Beaufays 2014; torch's proj_size).
     """
 
     gates = 4
@@ -95,36 +88,58 @@ class LSTMCell:
     shown = ("i", "f", "g", "o", "c", "h")
     kept = ("i", "f", "g", "o", "c", "h")
 
-    def step_forward(self, a: Array, state: State, U: Array, b: Array) -> tuple[State, Kept]:
+    def __init__(self, activations: tuple[Activation, ...], clip: float | None, coupled: bool) -> None:
+        self.f, self.g = Gate(activations[0], clip), Gate(activations[1], clip)
+        self.h = Gate(activations[2])
+        self.coupled = coupled
+
+    def step_forward(self, a: Array, state: State, w: Weights) -> tuple[State, Kept]:
         h, c = state
-        i, f, g, o = np.split(a + h @ U.T + b, 4, axis=1)
-        i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+        i, f, g, o = np.split(a + h @ w.U.T + w.b_hh, 4, axis=1)
+        p_i, p_f, p_o = np.zeros((3, 1), a.dtype) if w.p is None else np.split(w.p, 3)
+        i, g = self.f(i + p_i * c), self.g(g)
+        f = 1 - i if self.coupled else self.f(f + p_f * c)
         c_new = f * c + i * g
-        h_new = o * np.tanh(c_new)
+        o = self.f(o + p_o * c_new)
+        h_new = o * self.h(c_new)
+        if w.R is not None:
+            h_new = h_new @ w.R.T
         return (h_new, c_new), {"i": i, "f": f, "g": g, "o": o, "c": c_new, "h": h_new}
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, U: Array) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights) -> Gradients:
         (h, c), (dh_new, dc_new) = state, dstate
-        i, f, g, o = (kept[name] for name in "ifgo")
-        tanh_c = np.tanh(kept["c"])
-        # h' = o ⊙ tanh(c')
-        do = dh_new * tanh_c
-        dc_new = dc_new + dh_new * o * (1 - tanh_c**2)
+        i, f, g, o, c_new = (kept[name] for name in "ifgoc")
+        p_i, p_f, p_o = np.zeros((3, 1), h.dtype) if w.p is None else np.split(w.p, 3)
+        gradients = {}
+        squashed = self.h(c_new)
+        # h' = R (o ⊙ h(c'))
+        if w.R is not None:
+            gradients["R"] = dh_new.T @ (o * squashed)
+            dh_new = dh_new @ w.R
+        # o ⊙ h(c'), o = f(... + p_o ⊙ c')
+        da_o = dh_new * squashed * self.f.slope(o)
+        dc_new = dc_new + dh_new * o * self.h.slope(squashed) + da_o * p_o
         # c' = f ⊙ c + i ⊙ g
         df, di, dg = dc_new * c, dc_new * g, dc_new * i
-        dc = dc_new * f
-        # through sigmoid and tanh to the sums W x + b_ih + U h + b_hh
-        da = np.concatenate([di * i * (1 - i), df * f * (1 - f), dg * (1 - g**2), do * o * (1 - o)], axis=1)
-        dh = da @ U
-        return da, (dh, dc), da.T @ h, da.sum(axis=0)
+        if self.coupled:
+            di, df = di - df, np.zeros_like(df)
+        # through the activations to the sums W x + b_ih + U h + b_hh + p ⊙ c
+        da_i, da_f, da_g = di * self.f.slope(i), df * self.f.slope(f), dg * self.g.slope(g)
+        dc = dc_new * f + da_i * p_i + da_f * p_f
+        da = np.concatenate([da_i, da_f, da_g, da_o], axis=1)
+        dh = da @ w.U
+        gradients |= {"U": da.T @ h, "b_hh": da.sum(axis=0)}
+        if w.p is not None:
+            gradients["p"] = np.concatenate([da_i * c, da_f * c, da_o * c_new], axis=1).sum(axis=0)
+        return da, (dh, dc), gradients
 
 
 class GRUCell:
     """The gated recurrent unit of Cho et al. (2014), reset gate after the recurrent product; torch.nn.GRU, the ONNX
     operator GRU with linear_before_reset = 1.
 
-    r, z = sigmoid(W x + b_ih + U h + b_hh), each with its own rows of W, U, b
-    n = tanh(W x + b_ih + r ⊙ m), m = U h + b_hh
+    r, z = f(W x + b_ih + U h + b_hh), each with its own rows of W, U, b
+    n = g(W x + b_ih + r ⊙ m), m = U h + b_hh
     h' = (1 - z) ⊙ n + z ⊙ h
 
     Rows in torch's order r, z, n (ONNX has z, r, h, and calls n "h").
@@ -135,37 +150,40 @@ class GRUCell:
     shown = ("r", "z", "n", "h")
     kept = ("r", "z", "n", "h", "m")
 
-    def step_forward(self, a: Array, state: State, U: Array, b: Array) -> tuple[State, Kept]:
+    def __init__(self, activations: tuple[Activation, ...], clip: float | None) -> None:
+        self.f, self.g = Gate(activations[0], clip), Gate(activations[1], clip)
+
+    def step_forward(self, a: Array, state: State, w: Weights) -> tuple[State, Kept]:
         (h,) = state
         a_r, a_z, a_n = np.split(a, 3, axis=1)
-        u_r, u_z, m = np.split(h @ U.T + b, 3, axis=1)
-        r, z = sigmoid(a_r + u_r), sigmoid(a_z + u_z)
-        n = np.tanh(a_n + r * m)
+        u_r, u_z, m = np.split(h @ w.U.T + w.b_hh, 3, axis=1)
+        r, z = self.f(a_r + u_r), self.f(a_z + u_z)
+        n = self.g(a_n + r * m)
         h_new = (1 - z) * n + z * h
         return (h_new,), {"r": r, "z": z, "n": n, "h": h_new, "m": m}
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, U: Array) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights) -> Gradients:
         (h,), (dh_new,) = state, dstate
         r, z, n, m = (kept[name] for name in "rznm")
         # h' = (1 - z) ⊙ n + z ⊙ h
         dz, dn, dh = dh_new * (h - n), dh_new * (1 - z), dh_new * z
-        # n = tanh(W x + b_ih + r ⊙ m)
-        da_n = dn * (1 - n**2)
+        # n = g(W x + b_ih + r ⊙ m)
+        da_n = dn * self.g.slope(n)
         dr, dm = da_n * m, da_n * r
-        # through the sigmoids; the candidate's rows differ on the two sides of the reset gate
-        da_r, da_z = dr * r * (1 - r), dz * z * (1 - z)
+        # through the gates; the candidate's rows differ on the two sides of the reset gate
+        da_r, da_z = dr * self.f.slope(r), dz * self.f.slope(z)
         da = np.concatenate([da_r, da_z, da_n], axis=1)
         du = np.concatenate([da_r, da_z, dm], axis=1)
-        dh = dh + du @ U
-        return da, (dh,), du.T @ h, du.sum(axis=0)
+        dh = dh + du @ w.U
+        return da, (dh,), {"U": du.T @ h, "b_hh": du.sum(axis=0)}
 
 
 class GRUResetBeforeCell:
     """The gated recurrent unit of Cho et al. (2014), reset gate before the recurrent product, as in the paper's own
     equations; the ONNX operator GRU with linear_before_reset = 0, its default.
 
-    r, z = sigmoid(W x + b_ih + U h + b_hh), each with its own rows of W, U, b
-    n = tanh(W x + b_ih + U (r ⊙ h) + b_hh)
+    r, z = f(W x + b_ih + U h + b_hh), each with its own rows of W, U, b
+    n = g(W x + b_ih + U (r ⊙ h) + b_hh)
     h' = (1 - z) ⊙ n + z ⊙ h
     """
 
@@ -174,31 +192,34 @@ class GRUResetBeforeCell:
     shown = ("r", "z", "n", "h")
     kept = ("r", "z", "n", "h")
 
-    def step_forward(self, a: Array, state: State, U: Array, b: Array) -> tuple[State, Kept]:
+    def __init__(self, activations: tuple[Activation, ...], clip: float | None) -> None:
+        self.f, self.g = Gate(activations[0], clip), Gate(activations[1], clip)
+
+    def step_forward(self, a: Array, state: State, w: Weights) -> tuple[State, Kept]:
         (h,) = state
-        U_r, U_z, U_n = np.split(U, 3)
-        a_r, a_z, a_n = np.split(a + b, 3, axis=1)
-        r, z = sigmoid(a_r + h @ U_r.T), sigmoid(a_z + h @ U_z.T)
-        n = np.tanh(a_n + (r * h) @ U_n.T)
+        U_r, U_z, U_n = np.split(w.U, 3)
+        a_r, a_z, a_n = np.split(a + w.b_hh, 3, axis=1)
+        r, z = self.f(a_r + h @ U_r.T), self.f(a_z + h @ U_z.T)
+        n = self.g(a_n + (r * h) @ U_n.T)
         h_new = (1 - z) * n + z * h
         return (h_new,), {"r": r, "z": z, "n": n, "h": h_new}
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, U: Array) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights) -> Gradients:
         (h,), (dh_new,) = state, dstate
         r, z, n = (kept[name] for name in "rzn")
-        U_r, U_z, U_n = np.split(U, 3)
+        U_r, U_z, U_n = np.split(w.U, 3)
         # h' = (1 - z) ⊙ n + z ⊙ h
         dz, dn, dh = dh_new * (h - n), dh_new * (1 - z), dh_new * z
-        # n = tanh(W x + b_ih + U (r ⊙ h) + b_hh)
-        da_n = dn * (1 - n**2)
+        # n = g(W x + b_ih + U (r ⊙ h) + b_hh)
+        da_n = dn * self.g.slope(n)
         drh = da_n @ U_n
         dr, dh = drh * h, dh + drh * r
-        # through the sigmoids
-        da_r, da_z = dr * r * (1 - r), dz * z * (1 - z)
+        # through the gates
+        da_r, da_z = dr * self.f.slope(r), dz * self.f.slope(z)
         dh = dh + da_r @ U_r + da_z @ U_z
         da = np.concatenate([da_r, da_z, da_n], axis=1)
         dU = np.concatenate([da_r.T @ h, da_z.T @ h, da_n.T @ (r * h)])
-        return da, (dh,), dU, da.sum(axis=0)
+        return da, (dh,), {"U": dU, "b_hh": da.sum(axis=0)}
 
 
 Cell = RNNCell | LSTMCell | GRUCell | GRUResetBeforeCell

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastrnn.layers._pointwise import DenseBase, EmbeddingBase, PointwiseTape
 from fastrnn.layers._targets import check_targets
+from fastrnn.layers.sparse import SparseRows
 from fastrnn.reference.losses import softmax_cross_entropy
 
 Array = NDArray[Any]
@@ -21,7 +22,7 @@ class Embedding(EmbeddingBase):
     ----------
     num_embeddings, embedding_dim : int
         V and E.
-    dtype, seed, init
+    dtype, seed, sparse_grad, init
         As of the recurrent layers; the default draws from N(0, 1).
     """
 
@@ -34,13 +35,16 @@ class Embedding(EmbeddingBase):
         ids = self._check_ids(ids)
         return self._parameters["weight"].value[ids], self._new_tape(ids)
 
-    def backward(self, tape: PointwiseTape, dy: Any, *, retain: bool = False) -> tuple[None, dict[str, Array]]:
+    def backward(self, tape: PointwiseTape, dy: Any, *, retain: bool = False) -> tuple[None, dict[str, Any]]:
         """Return None (ids have no gradient), and the table's: each row the sum of dy where its id stood."""
         ids, dy = self._check_tape(tape, dy, self.embedding_dim)
         weight = np.zeros((self.num_embeddings, self.embedding_dim), self.dtype)
         np.add.at(weight, ids, dy)
         if not retain:
             tape.x = None
+        if self.sparse_grad:
+            read = np.unique(ids)
+            return None, {"weight": SparseRows(read, weight[read], weight.shape)}
         return None, {"weight": weight}
 
 

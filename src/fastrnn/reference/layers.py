@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from fastrnn.layers import _arguments as arguments
 from fastrnn.layers import tape as engine_tape
-from fastrnn.layers._recurrent import RecurrentBase
+from fastrnn.layers._cells import GRUBase, LSTMBase, RNNBase
+from fastrnn.layers._recurrent import WEIGHTS, RecurrentBase
 from fastrnn.layers._segments import check_checkpoint
-from fastrnn.reference.cells import NONLINEARITIES, Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State
+from fastrnn.layers.sparse import SparseRows
+from fastrnn.reference.cells import Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State, Weights
 from fastrnn.reference.dropout import dropout_mask
+from fastrnn.reference.pool import StreamPool
 from fastrnn.reference.sequence import (
     Pass,
-    Weights,
     backward_direction,
     bfloat16,
     exactly,
@@ -47,9 +49,16 @@ class Tape(engine_tape.Tape):
     def gates(self) -> list[dict[str, Array]]:
         """Return every gate and state: LSTM i, f, g, o, c, h; GRU r, z, n, h; RNN h."""
         self._refuse_spent("gates")
-        H = self.layer.hidden_size
         names = self.layer._cell.shown
-        return [{name: self._given(kept.sequence(name, H)) for name in names} for kept in self.kept]
+        widths = {name: self.layer._output_size if name == "h" else self.layer.hidden_size for name in names}
+        return [{name: self._given(kept.sequence(name, widths[name])) for name in names} for kept in self.kept]
+
+    def masked_weight(self, array: Array, k: int) -> Array:
+        """Return an array [P, G·H] times the mask on the k-th weight_hh, transposed."""
+        assert self.weight_dropout is not None
+        seed, count, p = self.weight_dropout
+        mask: Array = dropout_mask(seed, count, WEIGHTS + k, (1, *array.shape), p, array.dtype)[0]
+        return array * mask
 
     def masked(self, array: Array, layer: int) -> Array:
         """Return an array [T, N, J] times the mask on the output of a layer."""
@@ -62,7 +71,9 @@ class Tape(engine_tape.Tape):
 class Recurrent(RecurrentBase):
     """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM` and `GRU`."""
 
-    _cell: Cell
+    @property
+    def _cell(self) -> Cell:
+        raise NotImplementedError
 
     def __call__(
         self,
@@ -76,7 +87,7 @@ class Recurrent(RecurrentBase):
         out: Array | None = None,
     ) -> tuple[Array, Any]:
         """Return y and the final state, without dropout."""
-        return self._run(x, state, lengths, mask, resets, pad, out, dropout=0.0, keep=exactly)[:2]
+        return self._run(x, state, lengths, mask, resets, pad, out, None)[:2]
 
     def forward(
         self,
@@ -96,8 +107,8 @@ class Recurrent(RecurrentBase):
         No result depends on `checkpoint`, and none is saved by it here.
         """
         check_checkpoint(checkpoint, tape_dtype)
-        keep = exactly if tape_dtype is None else bfloat16
-        result = self._run(x, state, lengths, mask, resets, pad, out, self.dropout, keep)
+        rounding = exactly if tape_dtype is None else bfloat16
+        result = self._run(x, state, lengths, mask, resets, pad, out, rounding)
         self.forward_count += 1
         return result
 
@@ -110,23 +121,24 @@ class Recurrent(RecurrentBase):
         resets: Any,
         pad: str,
         out: Array | None,
-        dropout: float,
-        keep: Callable[[Array], Array],
+        keep: Callable[[Array], Array] | None,
     ) -> tuple[Array, Any, Tape]:
         holds = arguments.check_pad(pad)
         rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
-        (T, N), H = rows.shape[:2], self.hidden_size
+        T, N = rows.shape[:2]
         active = arguments.check_active(lengths, mask, T, N, batched, self.batch_first)
         if rows.ndim == 2:
             arguments.check_ids(rows, active, self.input_size)
         starts = arguments.check_resets(resets, T, N, batched, self.batch_first)
         initial = self._state(state, N, batched, "state")
-        shape = (*arguments.as_given(np.empty((T, N)), batched, self.batch_first).shape, self._directions * H)
+        steps = arguments.as_given(np.empty((T, N)), batched, self.batch_first).shape
+        shape = (*steps, self._directions * self._output_size)
         given = state if isinstance(state, (tuple, list)) else (state,)
         arguments.check_out(out, shape, self.dtype, (rows, *given))
 
-        masks = (self._dropout_seed, self.forward_count, dropout) if dropout else None
+        masks = self._draw(self.dropout) if keep else None
         tape = Tape(self, self._versions(), shape, batched, holds, active, masks, T, N, [])
+        tape.weight_dropout = self._draw(self.weight_dropout) if keep else None
         active = np.ones((T, N), bool) if active is None else active
         starts = np.zeros((T, N), bool) if starts is None else starts
         final = tuple(part.copy() for part in initial)
@@ -134,8 +146,9 @@ class Recurrent(RecurrentBase):
         for layer in range(self.num_layers):
             outputs = []
             for k, reverse in self._passes(layer):
-                kept = Pass(rows, active, restarts(starts, active, reverse), time_order(T, reverse), keep)
-                h, last = forward_direction(self._cell, self._weights(k), tuple(part[k] for part in initial), kept)
+                kept = Pass(rows, active, restarts(starts, active, reverse), time_order(T, reverse), keep or exactly)
+                before = tuple(part[k] for part in initial)
+                h, last = forward_direction(self._cell, self._weights(k, tape), before, kept)
                 kept.x = below
                 for part, value in zip(final, last, strict=True):
                     part[k] = value
@@ -144,8 +157,8 @@ class Recurrent(RecurrentBase):
                 outputs.append(h)
                 tape.kept.append(kept)
             rows = np.concatenate(outputs, axis=2)
-            below = keep(rows)
-            if dropout and layer < self.num_layers - 1:
+            below = kept.keep(rows)
+            if masks and layer < self.num_layers - 1:
                 rows, below = tape.masked(rows, layer), tape.masked(below, layer)
         y = np.empty(shape, self.dtype) if out is None else out
         y[...] = arguments.as_given(rows, batched, self.batch_first)
@@ -164,22 +177,25 @@ class Recurrent(RecurrentBase):
         above = arguments.time_major(above, tape.batched, self.batch_first)
 
         initial = tuple(part.copy() for part in last)
-        grads: dict[str, Array] = {}
+        grads: dict[str, Any] = {}
         watched: dict[int, Array] = {}
-        H = self.hidden_size
+        P = self._output_size
         below: Array | None = None
         for layer in reversed(range(self.num_layers)):
             below = None
             for k, reverse in self._passes(layer):
-                kept, part = tape.kept[k], above[:, :, reverse * H : (reverse + 1) * H]
+                kept, part = tape.kept[k], above[:, :, reverse * P : (reverse + 1) * P]
                 if tape.hold and layer == self.num_layers - 1:
                     part = hold_backward(part, kept.active, kept.order)
                 dx, first, gradients, watched[k] = backward_direction(
-                    self._cell, self._weights(k), part, tuple(part[k] for part in last), kept
+                    self._cell, self._weights(k, tape), part, tuple(part[k] for part in last), kept
                 )
                 for gradient, value in zip(initial, first, strict=True):
                     gradient[k] = value
-                grads |= dict(zip(self._names(k), gradients, strict=False))  # without biases the last two have no name
+                if tape.weight_dropout:
+                    gradients = gradients._replace(U=tape.masked_weight(gradients.U.T, k).T)
+                names = self._named({name: name for name in self._parameters}, k)
+                grads |= dict(zip(names, gradients, strict=True))
                 if dx is not None:
                     below = dx if below is None else below + dx
             if layer:
@@ -187,6 +203,13 @@ class Recurrent(RecurrentBase):
                 above = tape.masked(below, layer - 1) if tape.dropout else below
         if tape.watching:
             tape.watched = [watched[k] for k in sorted(watched)]
+        first_pass = tape.kept[0]
+        if self.sparse_grad and first_pass.x.ndim == 2:
+            read = np.unique(first_pass.x[first_pass.active])
+            for k, _ in self._passes(0):
+                name = self._groups[k][0]
+                assert name is not None
+                grads[name] = SparseRows(read, grads[name].T[read], grads[name].shape, transposed=True)
         if not retain:
             tape.spend()
         dx = None if below is None else np.array(arguments.as_given(below, tape.batched, self.batch_first), order="C")
@@ -196,26 +219,29 @@ class Recurrent(RecurrentBase):
         """Return a `Stream`, which steps `batch_size` rows one input at a time and carries their states."""
         return Stream(self, batch_size)
 
+    def stream_pool(self) -> StreamPool:
+        """Return a `StreamPool`: sessions that come and go, any of which take a step together."""
+        return StreamPool(self)
+
     def _passes(self, layer: int) -> list[tuple[int, bool]]:
         """Each direction of a layer: its place in a state, and whether it is the reverse one."""
         return [(layer * self._directions + d, d == 1) for d in range(self._directions)]
 
-    def _names(self, k: int) -> list[str]:
-        """The names of the parameters of the k-th direction, in the order of `Weights`."""
-        count = 4 if self.bias else 2
-        return list(self._parameters)[k * count : (k + 1) * count]
-
-    def _weights(self, k: int) -> Weights:
-        values = [self._parameters[name].value for name in self._names(k)]
+    def _weights(self, k: int, tape: Tape) -> Weights:
+        W, U, b_ih, b_hh, R, p = self._named(self.parameters, k)
+        if tape.weight_dropout:
+            U = tape.masked_weight(U.T, k).T
         if not self.bias:
-            values += [np.zeros(len(values[0]), self.dtype)] * 2
-        return Weights(*values)
+            b_ih = b_hh = np.zeros(len(W), self.dtype)
+        return Weights(W, U, b_ih, b_hh, R, p)
 
     def _state(self, state: Any, N: int, batched: bool, name: str) -> State:
-        """Return a copy of a state or of its gradient as a tuple of (L·D, N, H), zeros for None."""
-        shape = (self.num_layers * self._directions, N, self.hidden_size)
-        parts = arguments.check_state(state, self._cell.states, shape, batched, self.dtype, name)
-        return tuple(np.zeros(shape, self.dtype) if part is None else part for part in parts[: len(self._cell.states)])
+        """Return a copy of a state or of its gradient as a tuple of (L·D, N, ·), zeros for None."""
+        shapes = self._state_shapes(N)
+        parts = arguments.check_state(state, self._cell.states, shapes, batched, self.dtype, name)
+        return tuple(
+            np.zeros(shape, self.dtype) if part is None else part for part, shape in zip(parts, shapes, strict=False)
+        )
 
     def _shown(self, state: State, batched: bool) -> Any:
         """Return a state as the caller sees it: h, or the pair (h, c)."""
@@ -223,42 +249,25 @@ class Recurrent(RecurrentBase):
         return parts if len(parts) == 2 else parts[0]
 
 
-class RNN(Recurrent):
+class RNN(RNNBase, Recurrent):
     """The simple recurrent network; the equations are at `fastrnn.reference.cells.RNNCell`."""
 
-    _name = "rnn"
-
-    def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, *, nonlinearity: str = "tanh", **options: Any
-    ) -> None:
-        if nonlinearity not in NONLINEARITIES:
-            raise ValueError(f"nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity!r}")
-        self.nonlinearity, self._cell = nonlinearity, RNNCell(nonlinearity)
-        super().__init__(input_size, hidden_size, num_layers, **options)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, numbers and strings only."""
-        return {**super().get_config(), "nonlinearity": self.nonlinearity}
+    @property
+    def _cell(self) -> RNNCell:
+        return RNNCell(self.activations, self.clip)
 
 
-class LSTM(Recurrent):
+class LSTM(LSTMBase, Recurrent):
     """Long short-term memory with a forget gate; the equations are at `fastrnn.reference.cells.LSTMCell`."""
 
-    _name = "lstm"
-    _cell = LSTMCell()
+    @property
+    def _cell(self) -> LSTMCell:
+        return LSTMCell(self.activations, self.clip, self.coupled)
 
 
-class GRU(Recurrent):
+class GRU(GRUBase, Recurrent):
     """The gated recurrent unit; the equations are at `fastrnn.reference.cells.GRUCell` and `GRUResetBeforeCell`."""
 
-    _name = "gru"
-
-    def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, *, reset_after: bool = True, **options: Any
-    ) -> None:
-        self.reset_after, self._cell = bool(reset_after), GRUCell() if reset_after else GRUResetBeforeCell()
-        super().__init__(input_size, hidden_size, num_layers, **options)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, numbers and strings only."""
-        return {**super().get_config(), "reset_after": self.reset_after}
+    @property
+    def _cell(self) -> GRUCell | GRUResetBeforeCell:
+        return (GRUCell if self.reset_after else GRUResetBeforeCell)(self.activations, self.clip)

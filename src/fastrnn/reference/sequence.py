@@ -12,23 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.reference.cells import Cell, Kept, State
+from fastrnn.reference.cells import Cell, Kept, State, Weights
 
 Array = NDArray[Any]
-
-
-class Weights(NamedTuple):
-    """The parameters of one direction: weight_ih [G·H, I], weight_hh [G·H, H], bias_ih [G·H], bias_hh [G·H]."""
-
-    W: Array
-    U: Array
-    b_ih: Array
-    b_hh: Array
 
 
 @dataclass
@@ -50,11 +41,11 @@ class Pass:
         arrays += [part for state in self.before.values() for part in state]
         return sum(array.nbytes for array in arrays)
 
-    def sequence(self, name: str, H: int) -> Array:
-        """Return a gate or state of every step, [T, N, H], zeros at padded steps."""
+    def sequence(self, name: str, width: int) -> Array:
+        """Return a gate or state of every step, [T, N, width], zeros at padded steps."""
         T, N = self.active.shape
         values = [self.steps[t][name] for t in range(T)]
-        shown = np.zeros((T, N, H), values[0].dtype if values else None)
+        shown = np.zeros((T, N, width), values[0].dtype if values else None)
         for t in range(T):
             shown[t, self.active[t]] = values[t]
         return shown
@@ -105,7 +96,7 @@ def forward_direction(cell: Cell, weights: Weights, state: State, tape: Pass) ->
         before, tape.before[t] = (
             tuple(np.where(restart[t, real, None], 0, part[real]) for part in parts) for parts in (state, kept)
         )
-        after, gates = cell.step_forward(a[t, real], before, weights.U, weights.b_hh)
+        after, gates = cell.step_forward(a[t, real], before, weights)
         tape.steps[t] = {name: keep(value) for name, value in gates.items()}
         for part, kept_part, new in zip(state, kept, after, strict=True):
             part[real], kept_part[real] = new, keep(new)
@@ -123,20 +114,21 @@ def backward_direction(
     active, restart = tape.active, tape.restart
     da = np.zeros((*active.shape, len(weights.U)), dy.dtype)
     dh = np.zeros_like(dy)
-    dU, db_hh = np.zeros_like(weights.U), np.zeros_like(weights.b_hh)
+    sums = {name: np.zeros_like(value) for name, value in weights._asdict().items() if value is not None}
     dstate = tuple(part.copy() for part in dstate)
     for t in reversed(tape.order):
         real = active[t]
         above = tuple(part[real] for part in dstate)
         above = (above[0] + dy[t, real], *above[1:])  # h goes up to y and on to the next step
         dh[t, real] = above[0]
-        da[t, real], before, dU_t, db_t = cell.step_backward(above, tape.steps[t], tape.before[t], weights.U)
-        dU += dU_t
-        db_hh += db_t
+        da[t, real], before, gradients = cell.step_backward(above, tape.steps[t], tape.before[t], weights)
+        for name, gradient in gradients.items():
+            sums[name] += gradient
         for part, new in zip(dstate, before, strict=True):
             part[real] = np.where(restart[t, real, None], 0, new)
-    dx, dW = gradients_of_product(tape.x, active, weights.W, da)
-    return dx, dstate, Weights(dW, dU, da.sum(axis=(0, 1)), db_hh), dh
+    dx, sums["W"] = gradients_of_product(tape.x, active, weights.W, da)
+    sums["b_ih"] = da.sum(axis=(0, 1))
+    return dx, dstate, Weights(**sums), dh
 
 
 def product_with_input(x: Array, active: Array, W: Array) -> Array:

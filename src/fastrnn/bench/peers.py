@@ -1,4 +1,4 @@
-"""One problem, four libraries: the same weights and data, each run in its ordinary way on one thread.
+"""One problem, five libraries: the same weights and data, each run in its ordinary way on one thread.
 
 A runner has the calls that are timed: `forward` (inference), `train` (forward, backward, the gradients of the input and
 of all parameters), `step` (one time step with a state, from Python; fastrnn's by a stream, which carries it) and
@@ -8,11 +8,6 @@ first, float32; onnxruntime's are time-major, the only layout its CPU kernels ha
 """
 
 from __future__ import annotations
-
-import os
-
-# NumPy's products, which the reference uses, keep to one thread only if told so before NumPy is loaded.
-os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", FASTRNN_NUM_THREADS="1")
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -87,6 +82,7 @@ class Engine:
     kinds: ClassVar[tuple[str, ...]] = KINDS
 
     def __init__(self, problem: Problem) -> None:
+        fastrnn.set_num_threads(1)
         self.layer = getattr(import_module(self.namespace), problem.point.cell.upper())(
             problem.point.H, problem.point.H
         )
@@ -252,7 +248,78 @@ class OnnxRuntime:
         return named_outputs(y[:, 0].swapaxes(0, 1), tuple(state))
 
 
-RUNNERS: dict[str, Any] = {"fastrnn": Engine, "reference": Reference, "torch": Torch, "onnxruntime": OnnxRuntime}
+class Jax:
+    """A scan over the steps, compiled for its shapes; the input's share of all steps is one product before it."""
+
+    modules = ("jax",)
+    kinds = ("forward", "train", "step")
+
+    def __init__(self, problem: Problem) -> None:
+        import jax
+
+        self.jax = jax
+        self.step_of = getattr(self, problem.point.cell)
+        self.weights = {name: jax.numpy.asarray(value) for name, value in problem.weights.items()}
+        self.x, self.dy = jax.numpy.asarray(problem.x), jax.numpy.asarray(problem.dy)
+        self.x_step, self.state = self.x[:, :1], tuple(jax.numpy.asarray(part[0]) for part in problem.state)
+        self.start = tuple(jax.numpy.zeros_like(part) for part in self.state)
+        self.run, self.gradients = jax.jit(self.sequence), jax.jit(jax.grad(self.product, argnums=(0, 1)))
+
+    def sequence(self, weights: Any, x: Any, state: Any) -> Any:
+        """Return y (N, T, H) and the final state."""
+        z = x.swapaxes(0, 1) @ weights["weight_ih_l0"].T + weights["bias_ih_l0"]
+
+        def step(state: Any, z: Any) -> Any:
+            state = self.step_of(z, state[0] @ weights["weight_hh_l0"].T + weights["bias_hh_l0"], *state)
+            return state, state[0]
+
+        state, y = self.jax.lax.scan(step, state, z)
+        return y.swapaxes(0, 1), state
+
+    def product(self, weights: Any, x: Any) -> Any:
+        """Return what has dy for the gradient of y."""
+        return self.jax.numpy.vdot(self.sequence(weights, x, self.start)[0], self.dy)
+
+    def rnn(self, z: Any, s: Any, h: Any) -> Any:
+        return (self.jax.numpy.tanh(z + s),)
+
+    def lstm(self, z: Any, s: Any, h: Any, c: Any) -> Any:
+        sigmoid, tanh = self.jax.nn.sigmoid, self.jax.numpy.tanh
+        i, f, g, o = self.jax.numpy.split(z + s, 4, axis=-1)
+        c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        return sigmoid(o) * tanh(c), c
+
+    def gru(self, z: Any, s: Any, h: Any) -> Any:
+        (zr, zu, zn), (sr, su, sn) = (self.jax.numpy.split(part, 3, axis=-1) for part in (z, s))
+        u = self.jax.nn.sigmoid(zu + su)
+        n = self.jax.numpy.tanh(zn + self.jax.nn.sigmoid(zr + sr) * sn)
+        return ((1 - u) * n + u * h,)
+
+    def forward(self) -> Any:
+        return self.jax.block_until_ready(self.run(self.weights, self.x, self.start))
+
+    def train(self) -> Any:
+        return self.jax.block_until_ready(self.gradients(self.weights, self.x))
+
+    def step(self) -> Any:
+        return self.jax.block_until_ready(self.run(self.weights, self.x_step, self.state))
+
+    def results(self, kind: str) -> Arrays:
+        getattr(self, kind)()  # compiles: the call below is one as it is timed
+        if kind == "train":
+            weights, dx = self.train()
+            return {"dx": np.asarray(dx), **{name: np.asarray(weights[name]) for name in self.weights}}
+        y, state = getattr(self, kind)()
+        return named_outputs(np.asarray(y), tuple(np.asarray(part)[None] for part in state))
+
+
+RUNNERS: dict[str, Any] = {
+    "fastrnn": Engine,
+    "reference": Reference,
+    "torch": Torch,
+    "onnxruntime": OnnxRuntime,
+    "jax": Jax,
+}
 
 
 def absent() -> list[str]:
@@ -268,8 +335,8 @@ def named_outputs(y: NDArray[Any], state: Any) -> Arrays:
 def check_equal(name: str, got: Arrays, expected: Arrays) -> None:
     """Refuse to compare the speed of libraries that compute different things."""
     if got.keys() != expected.keys():
-        raise RuntimeError(f"{name} returns {', '.join(got)}, expected {', '.join(expected)}")
+        raise ValueError(f"{name} returns {', '.join(got)}, expected {', '.join(expected)}")
     for key, value in expected.items():
         error = np.abs(got[key] - value).max() / max(1.0, np.abs(value).max())
         if got[key].shape != value.shape or not error <= TOLERANCE:
-            raise RuntimeError(f"{key} of {name} differs from fastrnn's by {error:.1e}")
+            raise ValueError(f"{key} of {name} differs from fastrnn's by {error:.1e}")

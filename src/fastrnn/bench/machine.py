@@ -8,20 +8,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("numpy", "torch", "onnxruntime")
+import fastrnn
+from fastrnn import _engine
+
+LIBRARIES = ("numpy", "torch", "onnxruntime", "jax")
 
 
 def fma_peak(seconds: float = 0.05) -> float:
     """Return what one core reaches in float32 multiply-adds from registers, GFLOP/s."""
-    from fastrnn import _engine
-
     return _engine.fma_peak(seconds)
 
 
 def read_bandwidth(seconds: float = 0.1) -> dict[str, float]:
     """Return how fast one core reads half of each cache, and much more than the last one, GB/s."""
-    from fastrnn import _engine
-
     sizes = cache_sizes()
     areas = {name: size // 2 for name, size in sizes.items()}
     areas["memory"] = max(256 << 20, 4 * max(sizes.values(), default=0))
@@ -52,8 +51,6 @@ def cpu_name() -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of the libraries compared, "absent" for those not installed."""
-    import fastrnn
-
     found = {"python": platform.python_version(), "fastrnn": fastrnn.__version__}
     for name in LIBRARIES:
         try:
@@ -65,8 +62,6 @@ def versions() -> dict[str, str]:
 
 def describe() -> dict[str, Any]:
     """Return the machine's name, its measured limits, and what runs on it."""
-    import fastrnn
-
     return {
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
@@ -77,9 +72,3 @@ def describe() -> dict[str, Any]:
         "read_bandwidth": read_bandwidth(),
         "versions": versions(),
     }
-
-
-if __name__ == "__main__":
-    import json
-
-    print(json.dumps(describe(), indent=1))

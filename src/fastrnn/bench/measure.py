@@ -1,0 +1,131 @@
+"""Time a problem in every library there is, in turn: one sample of each in every round.
+
+At each point the libraries are checked to agree, then timed in rounds: one sample of each in every round, the order
+turned around from round to round, so that whatever else the machine does falls on all of them alike. A ratio is the
+median over the rounds of peer / fastrnn. The machine's multiply-add peak is measured again in every round.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter, process_time, strftime
+from typing import Any
+
+from fastrnn.bench import machine, peers
+
+ROUNDS = 7  # at least
+SAMPLE = 2e-3  # seconds; a shorter call is repeated within its sample
+LONG = 25 * SAMPLE  # a call that took this long when it was checked is not repeated
+PEAK_SECONDS = 5e-4
+REFERENCE_SECONDS = 0.1  # the reference is far from the others: it is timed apart, once where it is slow
+REFERENCE_ROWS = 4096  # and left out where N·T is more
+
+Calls = dict[str, Callable[[], Any]]
+
+
+def sample(call: Callable[[], Any], repeats: int) -> float:
+    """Return the seconds of one call, the mean of some in a row."""
+    begin = perf_counter()
+    for _ in range(repeats):
+        call()
+    return (perf_counter() - begin) / repeats
+
+
+def repeats_for(call: Callable[[], Any], first: float) -> int:
+    """Return how often to repeat a call so that a sample is long enough for the clock; `first` is its first time."""
+    repeats = 1
+    while first < LONG and (seconds := sample(call, repeats)) * repeats < SAMPLE:
+        repeats = max(2 * repeats, min(10 * repeats, int(SAMPLE / seconds)))
+    return repeats
+
+
+def interleave(calls: Calls, repeats: dict[str, int], seconds: float) -> tuple[dict[str, list[float]], float]:
+    """Return the samples of each call, one in every round, and the peak measured between them."""
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    peaks: list[float] = []
+    order, end = list(calls), perf_counter() + seconds
+    while len(peaks) < ROUNDS or perf_counter() < end:
+        for name in order:
+            samples[name].append(sample(calls[name], repeats[name]))
+        order.reverse()
+        peaks.append(machine.fma_peak(PEAK_SECONDS))
+    return samples, median(peaks)
+
+
+def time_reference(problem: peers.Problem, kind: str, expected: peers.Arrays) -> float:
+    """Return the seconds of one call of the reference, its results checked."""
+    runner = peers.Reference(problem)
+    begin = perf_counter()
+    results = runner.results(kind)
+    samples = [perf_counter() - begin]
+    peers.check_equal("reference", results, expected)
+    while sum(samples) < REFERENCE_SECONDS:
+        samples.append(sample(getattr(runner, kind), 1))
+    return median(samples)
+
+
+def checked_calls(problem: peers.Problem, kind: str) -> tuple[Calls, dict[str, int], peers.Arrays]:
+    """Return each library's call, which gave the same results as fastrnn's, how often to repeat it, and the results."""
+    calls: Calls = {}
+    repeats: dict[str, int] = {}
+    expected: peers.Arrays = {}
+    for name, runner_class in peers.RUNNERS.items():
+        if name == "reference" or kind not in runner_class.kinds or name in peers.absent():
+            continue
+        runner = runner_class(problem)
+        begin = perf_counter()
+        results = runner.results(kind)
+        first = perf_counter() - begin
+        expected = expected or results
+        peers.check_equal(name, results, expected)
+        calls[name] = getattr(runner, kind)
+        repeats[name] = repeats_for(calls[name], first)
+    return calls, repeats, expected
+
+
+def measure(
+    point: peers.Point, kind: str, problem: peers.Problem, seconds: float, reference: bool = True
+) -> dict[str, Any]:
+    """Return one row of the table: times in seconds, rates in GFLOP/s, ratios over fastrnn's time."""
+    calls, repeats, expected = checked_calls(problem, kind)
+    gc.collect()
+    gc.disable()
+    begin, busy = perf_counter(), process_time()
+    samples, peak = interleave(calls, repeats, seconds)
+    share_of_core = (process_time() - busy) / (perf_counter() - begin)
+    gc.enable()
+    times = {name: median(values) for name, values in samples.items()}
+    ratios = {
+        name: median(peer / own for peer, own in zip(values, samples["fastrnn"], strict=True))
+        for name, values in samples.items()
+        if name != "fastrnn"
+    }
+    if reference and kind in peers.Reference.kinds and point.N * point.T <= REFERENCE_ROWS:
+        times["reference"] = time_reference(problem, kind, expected)
+        ratios["reference"] = times["reference"] / times["fastrnn"]
+    rate = point.flops(kind) / times["fastrnn"] * 1e-9
+    return {
+        "kind": kind,
+        **point._asdict(),
+        "seconds": {name: float(f"{value:.4g}") for name, value in times.items()},
+        "ratios": {name: round(value, 3) for name, value in ratios.items()},
+        "rate": round(rate, 2),
+        "peak": round(peak, 1),
+        "share": round(rate / peak, 4),
+        "rounds": len(samples["fastrnn"]),
+        "share_of_core": round(share_of_core, 3),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def new_report() -> dict[str, Any]:
+    """Return what a run's JSON begins with; its rows follow."""
+    return {
+        "machine": machine.describe(),
+        "absent": peers.absent(),
+        "started": strftime("%Y-%m-%d %H:%M"),
+        "rows": [],
+    }

@@ -1,0 +1,239 @@
+"""How far back a gradient reaches: its norm at every step, and what the gates have to do with it.
+
+The gradient of h at step t is what its own step's loss sends, and what comes back from step t + 1 through a product
+with the Jacobian ∂h⟨t+1⟩/∂h⟨t⟩. Over many steps it shrinks or grows like a power of that (Hochreiter 1991; Bengio,
+Simard and Frasconi 1994); an LSTM's cell has the forget gate for a Jacobian, which can be 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrnn.layers._arguments import time_major
+from fastrnn.layers._recurrent import RecurrentBase
+from fastrnn.layers.tape import Tape
+from fastrnn.optim import check_number
+
+__all__ = ["GradientFlow", "gradient_flow"]
+
+Array = NDArray[Any]
+Loss = Callable[[Array], tuple[Any, ...]]
+
+# Whether a unit stands where its function is nearly flat: in the outer tenth of its range at either end.
+SATURATED: Mapping[str, Callable[[Array], Array]] = {
+    "sigmoid": lambda v: (v < 0.1) | (v > 0.9),
+    "tanh": lambda v: np.abs(v) > 0.8,
+    "relu": lambda v: v == 0,
+    "linear": lambda v: np.zeros(v.shape, bool),
+}
+FUNCTIONS = {"i": "sigmoid", "f": "sigmoid", "g": "tanh", "o": "sigmoid", "r": "sigmoid", "z": "sigmoid", "n": "tanh"}
+KEEPS = ("f", "z")  # the gate that the old state is multiplied by: an LSTM's forget gate, a GRU's update gate
+
+
+@dataclass(frozen=True, eq=False)
+class GradientFlow:
+    """What `gradient_flow` found; printed, it is a table.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The layers and directions in the order of a state, as in the parameters' names: "l0", "l0_reverse", "l1", ...
+    norms : array
+        (L·D, T), ‖∂L/∂h⟨t⟩‖, the Euclidean norm over the whole batch, of all that reaches h⟨t⟩; t counts as the input
+        does, for the reverse direction too. Zero where every row is padded.
+    saturated : dict
+        {gate: (L·D,)}, the share of values over real steps that lie in the outer tenth of the gate's range, where its
+        slope is small: below 0.1 or above 0.9 (Karpathy, Johnson and Fei-Fei 2015), for tanh beyond ±0.8. Gates are
+        i, f, g, o of an LSTM, r, z, n of a GRU, and h of an RNN (relu: the share of zeros).
+    forget : array or None
+        (L·D,), the mean of what the old state is multiplied by: the gate f of an LSTM, z of a GRU; None of an RNN.
+    gradient_norm : float
+        Of the gradients of all the layer's parameters together, which `optim.clip_grad_norm` compares with its limit.
+    clip : float
+        The limit that was asked about.
+    clip_hit_rate : float
+        The share of numbers in those gradients beyond ±clip, which `optim.clip_grad_value` would change.
+    """
+
+    names: tuple[str, ...]
+    norms: Array
+    saturated: dict[str, Array]
+    forget: Array | None
+    gradient_norm: float
+    clip: float
+    clip_hit_rate: float
+
+    @property
+    def memory(self) -> Array | None:
+        """(L·D,), 1 / (1 - forget): after so many steps a cell left to itself, its gate at the mean, has kept 1/e.
+
+        What the net puts back through the other gates comes on top: see `norms` for how far the gradient reaches.
+        """
+        with np.errstate(divide="ignore"):  # a gate at 1 keeps for ever
+            return None if self.forget is None else 1 / (1 - self.forget)
+
+    def __str__(self) -> str:
+        """Return a line for each layer and direction, and one for the gradients of the parameters."""
+        width, last = max(map(len, self.names)), self.norms.shape[1] - 1
+        lines = []
+        for k, name in enumerate(self.names):
+            line = f"{name:{width}}  |dL/dh| {self.norms[k, 0]:.1e} at t=0, {self.norms[k, -1]:.1e} at t={last}"
+            line += "; saturated " + " ".join(f"{gate} {share[k]:.0%}" for gate, share in self.saturated.items())
+            if self.forget is not None and self.memory is not None:
+                line += f"; forget gate {self.forget[k]:.3f}, a memory of {self.memory[k]:.1f} steps"
+            lines.append(line)
+        lines.append(
+            f"gradients of the parameters: norm {self.gradient_norm:.2e}, "
+            f"{self.clip_hit_rate:.2%} of their numbers beyond ±{self.clip:g}"
+        )
+        return "\n".join(lines)
+
+
+def gradient_flow(
+    layer_or_model: Any,
+    *data: Any,
+    dy: Any = None,
+    loss: Loss | None = None,
+    state: Any = None,
+    lengths: Any = None,
+    mask: Any = None,
+    resets: Any = None,
+    clip: float = 5.0,
+) -> GradientFlow:
+    """Run forward and backward once, and return how the gradient flowed back through time.
+
+    Nothing is trained and nothing changes: the parameters stay, and dropout draws what the next `forward` will draw.
+
+    Parameters
+    ----------
+    layer_or_model : RNN, LSTM, GRU or model
+        A model is one of `fastrnn.models`, fitted.
+    *data : array or str
+        Of a layer x, as for its `forward`; of a model what it is scored on: of a `LanguageModel` a text.
+    dy : array, optional
+        The gradient of the output, in the shape of y.
+    loss : callable, optional
+        Gives the loss and dy from y: ``lambda y: losses.squared_error(y, target)``, or, through a dense layer,
+        ``lambda y: dense.cross_entropy(y, targets)``, of whose results the first two count. A model has its own. With
+        neither `dy` nor `loss`, L is the sum of the last layer's final h, so that all gradient starts at the last step.
+    state, lengths, mask, resets : optional
+        As for `forward`.
+    clip : float
+        The limit of a clipping by value whose hits are counted.
+
+    Returns
+    -------
+    GradientFlow
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was expected and what came.
+
+    Examples
+    --------
+    >>> import fastrnn, numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((8, 50, 3), dtype="float32")
+    >>> lstm, rnn = fastrnn.LSTM(3, 16, seed=0), fastrnn.RNN(3, 16, seed=0)
+    >>> flow = fastrnn.diagnostics.gradient_flow(lstm, x)
+    >>> flow.names, flow.norms.shape, sorted(flow.saturated)
+    (('l0',), (1, 50), ['f', 'g', 'i', 'o'])
+    >>> bool(flow.norms[0, 0] > 100 * fastrnn.diagnostics.gradient_flow(rnn, x).norms[0, 0])
+    True
+    """
+    if dy is not None and loss is not None:
+        raise ValueError("dy and loss say the same thing twice: give one of them")
+    limit = check_number("clip", clip, below=None)
+    layer, x, own_loss = _case(layer_or_model, data)
+    count = layer.forward_count
+    y, final, tape = layer.forward(x, state, lengths, mask=mask, resets=resets)
+    layer.forward_count = count
+    if tape.T == 0:
+        raise ValueError("x must have at least one step, got none")
+    loss, dstate = own_loss if loss is None else loss, None
+    if dy is None and loss is not None:
+        dy = _gradient_by(loss, y)
+    elif dy is None:
+        dstate = _ones_for_last(final, layer)
+    gates = _gates(tape)
+    tape.watch()
+    _, _, grads = layer.backward(tape, dy, dstate)
+    numbers = np.concatenate([np.abs(gradient, dtype=np.float64).ravel() for gradient in grads.values()])
+    return GradientFlow(
+        names=_names(layer),
+        norms=np.stack([_norms(array, tape) for array in tape.hidden_gradients()]),
+        saturated=_saturated(gates, layer),
+        forget=_forget(gates),
+        gradient_norm=float(np.sqrt(numbers @ numbers)),
+        clip=limit,
+        clip_hit_rate=float((numbers > limit).mean()),
+    )
+
+
+def _case(target: Any, data: tuple[Any, ...]) -> tuple[Any, Any, Loss | None]:
+    """Return the recurrent layer, its input, and a model's own loss over the layer's output."""
+    if hasattr(target, "_flow_case"):
+        layer, x, loss = target._flow_case(*data)
+        return layer, x, loss
+    if not isinstance(target, RecurrentBase):
+        raise TypeError(f"layer_or_model must be an RNN, LSTM, GRU or model, got {type(target).__name__}")
+    if len(data) != 1:
+        raise TypeError(f"a layer takes one array, x, got {len(data)} arguments")
+    return target, data[0], None
+
+
+def _gradient_by(loss: Loss, y: Array) -> Any:
+    result = loss(y)
+    if not isinstance(result, tuple) or len(result) < 2:
+        raise TypeError(f"loss must return a tuple (loss, dy, ...), got {type(result).__name__}")
+    return result[1]
+
+
+def _ones_for_last(final: Any, layer: Any) -> Any:
+    """Return the gradient of the sum of the last layer's final h, in the form of a state."""
+    h = final[0] if isinstance(final, tuple) else final
+    ones = np.zeros_like(h)
+    ones[-layer._directions :] = 1
+    return (ones, None) if isinstance(final, tuple) else ones
+
+
+def _names(layer: Any) -> tuple[str, ...]:
+    suffixes = ("", "_reverse")[: layer._directions]
+    return tuple(f"l{k}{suffix}" for k in range(layer.num_layers) for suffix in suffixes)
+
+
+def _norms(array: Array, tape: Tape) -> Array:
+    """Return the norm (T,) of what a tape shows, in double precision, whose squares do not underflow."""
+    rows = time_major(array, tape.batched, tape.layer.batch_first).astype(np.float64)
+    norms: Array = np.linalg.norm(rows, axis=(1, 2))
+    return norms
+
+
+def _gates(tape: Tape) -> list[dict[str, Array]]:
+    """Return what a tape shows, each array cut down to its real steps, (steps, H)."""
+
+    def real(array: Array) -> Array:
+        rows = time_major(array, tape.batched, tape.layer.batch_first)
+        return rows.reshape(-1, rows.shape[2]) if tape.active is None else rows[tape.active]
+
+    return [{name: real(array) for name, array in part.items()} for part in tape.gates()]
+
+
+def _saturated(gates: list[dict[str, Array]], layer: Any) -> dict[str, Array]:
+    function = {"h": layer.nonlinearity} if hasattr(layer, "nonlinearity") else FUNCTIONS
+    names = [name for name in gates[0] if name in function]
+    return {name: np.array([_mean(SATURATED[function[name]](part[name])) for part in gates]) for name in names}
+
+
+def _forget(gates: list[dict[str, Array]]) -> Array | None:
+    names = [name for name in KEEPS if name in gates[0]]
+    return np.array([_mean(part[names[0]]) for part in gates]) if names else None
+
+
+def _mean(array: Array) -> float:
+    return float(array.mean(dtype=np.float64)) if array.size else np.nan

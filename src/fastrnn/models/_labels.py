@@ -1,0 +1,69 @@
+"""Labels of any kind, one for a sequence or one for each step, and their numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrnn.layers._arguments import array_of
+
+Array = NDArray[Any]
+
+
+def labels_of(y: Any, count: int) -> Array:
+    """Return one label for each of `count` sequences."""
+    if y is None:
+        raise TypeError("y must hold labels, got None")
+    labels = array_of(y, "y")
+    if labels.shape != (count,):
+        raise ValueError(f"y must hold one label for each of {count} sequences, got the shape {labels.shape}")
+    return check_kind(labels)
+
+
+def step_labels(y: Any, lengths: Array) -> Array:
+    """Return the labels of all real steps, those of one sequence after those of the other."""
+    if not hasattr(y, "__len__") or len(y) != len(lengths):
+        got = len(y) if hasattr(y, "__len__") else type(y).__name__
+        raise ValueError(f"y must hold the labels of {len(lengths)} sequences, got {got}")
+    padded = not isinstance(y, (list, tuple)) and array_of(y, "y").ndim > 1
+    rows = []
+    for n, (given, length) in enumerate(zip(y, lengths, strict=True)):
+        row = np.array(list(given)) if isinstance(given, str) else array_of(given, f"y[{n}]")
+        row = row[:length] if padded else row
+        if row.shape != (length,):
+            raise ValueError(f"y[{n}] must hold one label for each of {length} steps, got the shape {row.shape}")
+        if length:
+            rows.append(row)
+    return check_kind(np.concatenate(rows)) if rows else np.empty(0, np.int64)
+
+
+def check_kind(labels: Array) -> Array:
+    """Refuse real numbers, which are no labels."""
+    if labels.dtype.kind == "c" or (labels.dtype.kind == "f" and (labels != np.round(labels)).any()):
+        raise TypeError("y must hold labels, got real numbers, which SequenceRegressor is for")
+    return labels
+
+
+def classes_of(labels: Array) -> Array:
+    """Return the different labels, sorted."""
+    try:
+        return np.unique(labels)
+    except TypeError as error:
+        raise TypeError(f"y must hold labels of one kind, which can be sorted: {error}") from error
+
+
+def numbers_of(labels: Array, classes: Array) -> Array:
+    """Return each label's place among the classes."""
+    places = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+    unknown = classes[places] != labels
+    if np.any(unknown):
+        raise ValueError(f"y must hold labels that were there in training, got {labels[unknown][0]!r}")
+    return places
+
+
+def softmax(logits: Array) -> Array:
+    """Return the odds (..., K)."""
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return odds / odds.sum(axis=-1, keepdims=True)

@@ -1,0 +1,152 @@
+"""The commands classify and forecast: what they learn, save and print, and errors in one line."""
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+from helpers import assert_close
+
+import fastrnn
+from fastrnn import cli
+from fastrnn.models import LanguageModel, SequenceClassifier, SequenceRegressor
+
+RNG = np.random.default_rng(0)
+TEXTS = ["".join(RNG.choice(list("ab"), RNG.integers(2, 6))) + ending for ending in "xy" for _ in range(60)]
+LABELS = ["ex" if text.endswith("x") else "why" for text in TEXTS]
+SERIES = np.sin(0.4 * np.arange(120))
+LEARN = ["--epochs", "10", "--hidden-size", "16", "--learning-rate", "0.02"]
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    """The exit code, standard output and standard error of a command."""
+    try:
+        code = cli.main([os.fspath(argument) for argument in arguments])
+    except SystemExit as exit:
+        code = exit.code
+    written = capsys.readouterr()
+    return code, written.out, written.err
+
+
+def write(path, rows, delimiter=","):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    return path
+
+
+@pytest.fixture
+def texts(tmp_path):
+    rows = [("id", "text", "label"), *((n, *pair) for n, pair in enumerate(zip(TEXTS, LABELS, strict=True)))]
+    return write(tmp_path / "texts.csv", rows)
+
+
+@pytest.fixture
+def series(tmp_path):
+    rows = [("day", "wave", "other"), *((f"{n}.", f"{x:.6f}", f"{2 * x + 5:.6f}") for n, x in enumerate(SERIES))]
+    rows = [rows[0], *((f"day {row[0]}", *row[1:]) for row in rows[1:])]
+    return write(tmp_path / "series.tsv", rows, "\t")
+
+
+def test_classify(capsys, texts, tmp_path):
+    model = tmp_path / "m.safetensors"
+    code, out, err = run(capsys, "classify", texts, "--text", "text", "-o", model, *LEARN)
+    assert (code, err) == (0, "")
+    assert out == f"100.0% of 12 held-out rows right, after training on 108\nsaved {model}\n"
+    new = write(tmp_path / "new.csv", [("text",), ("abax",), ("bay",), ("ay",)])
+    assert run(capsys, "classify", new, "--model", model) == (0, "ex\nwhy\nwhy\n", "")
+    code, out, _ = run(capsys, "classify", new, "--model", model, "--json")
+    assert json.loads(out) == {"labels": ["ex", "why", "why"]}
+
+
+def test_classify_is_what_the_model_does(capsys, texts, tmp_path):
+    """The held-out rows are drawn by the seed, and nothing of them is trained on."""
+    out = tmp_path / "m"
+    options = ["--text", "text", "--bidirectional", "--pooling", "max", "--held-out", "0.25", "--seed", "3"]
+    code, printed, _ = run(capsys, "classify", texts, "-o", out, "--json", "--epochs", "2", *options)
+    result = json.loads(printed)
+    order = np.random.default_rng(3).permutation(120)
+    test, train = order[:30], order[30:]
+    model = SequenceClassifier("lstm", 128, bidirectional=True, pooling="max", random_state=3)
+    X, y = [TEXTS[n] for n in train], [LABELS[n] for n in train]
+    held_out = [TEXTS[n] for n in test], [LABELS[n] for n in test]
+    model.fit(X, y, validation=held_out, epochs=2, verbose=0)
+    assert code == 0 and result["accuracy"] == model.score(*held_out)
+    assert result["history"] == model.history_ and result["classes"] == ["ex", "why"]
+    assert fastrnn.load(out).predict(TEXTS).tolist() == model.predict(TEXTS).tolist()
+
+
+def test_classify_arrays(capsys, tmp_path):
+    X, lengths = RNG.normal(size=(40, 6, 2)), RNG.integers(1, 7, 40)
+    X[np.arange(6) >= lengths[:, None]] = np.nan
+    y = (np.nansum(X[..., 0], axis=1) > 0).astype(int)
+    path, model = tmp_path / "x.npz", tmp_path / "m"
+    np.savez(path, X=X, y=y, lengths=lengths)
+    code, out, _ = run(capsys, "classify", path, "-o", model, "--held-out", "0", *LEARN)
+    assert (code, out) == (0, f"saved {model}\n")
+    code, out, _ = run(capsys, "classify", path, "--model", model)
+    assert list(map(int, out.split())) == fastrnn.load(model).predict(X, lengths).tolist()
+
+
+def test_forecast(capsys, series, tmp_path):
+    path = tmp_path / "m"
+    options = ["--steps", "5", "--epochs", "60", "--hidden-size", "16", "--sequence-length", "40"]
+    code, out, err = run(capsys, "forecast", series, "-o", path, *options)
+    rows = list(csv.reader(out.splitlines()))
+    assert code == 0 and rows[0] == ["wave", "other"] and len(rows) == 6
+    true = np.sin(0.4 * np.arange(120, 125))
+    assert np.abs(np.array(rows[1:], float) - np.stack([true, 2 * true + 5], axis=1)).max() < 0.5
+    assert err.startswith("fastrnn: root mean square error over the 5 held-out rows: wave 0.")
+    model, table = fastrnn.load(path), np.round(np.stack([SERIES, 2 * SERIES + 5], axis=1), 6)
+    twin = SequenceRegressor("gru", 16, pooling=None, random_state=0)
+    twin.fit([table[:-5]], epochs=60, batch_size=8, sequence_length=40, learning_rate=0.01, verbose=0)
+    assert_close(twin.forecast([table], 5), model.forecast([table], 5), 1e-4)  # the last rows were not trained on
+    code, out, err = run(capsys, "forecast", series, "--model", path, "--steps", "2", "--json")
+    wanted = model.forecast([table], 2)[0]
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {"forecast": {"wave": wanted[:, 0].tolist(), "other": wanted[:, 1].tolist()}}
+
+
+def test_forecast_one_column(capsys, series, tmp_path):
+    np.save(tmp_path / "s.npy", np.round(SERIES, 6))
+    options = ["--steps", "3", "--epochs", "2", "--hidden-size", "4", "--json"]
+    results = []
+    for arguments in ([series, "--columns", "wave"], [tmp_path / "s.npy"]):
+        code, out, err = run(capsys, "forecast", *arguments, *options)
+        assert (code, err) == (0, "")
+        results.append(json.loads(out))
+    assert results[0]["forecast"]["wave"] == results[1]["forecast"]["column 1"]
+    assert results[0]["held_out_error"] == results[1]["held_out_error"]
+
+
+def test_errors_are_one_line(capsys, texts, series, tmp_path):
+    short = write(tmp_path / "short.csv", [("a", "b"), ("1",)])
+    alone = write(tmp_path / "alone.csv", [("a",), ("1",)])
+    letters = write(tmp_path / "letters.csv", [("a",), ("x",)])
+    lm = tmp_path / "lm"
+    fit = {"epochs": 1, "batch_size": 2, "sequence_length": 8, "verbose": 0}
+    fastrnn.save(LanguageModel(hidden_size=4, num_layers=1, random_state=0).fit("abc" * 20, **fit), lm)
+    cases = [
+        (["classify", tmp_path / "none.csv"], "No such file"),
+        (["classify", short], "must have 2 cells in every row, got 1 in row 2"),
+        (["classify", alone], "must have a column of texts and one of labels"),
+        (["classify", texts, "--label", "kind"], "has no column 'kind'; it has id, text, label"),
+        (["classify", tmp_path / "x.txt"], "must be a .csv, .tsv, .npy or .npz"),
+        (["classify", texts, "-o", texts], "give the model another name"),
+        (["classify", texts, "--model", lm], "must hold a SequenceClassifier, got a LanguageModel"),
+        (["forecast", letters, "--steps", "1"], "has no column of numbers"),
+        (["forecast", series, "--steps", "1", "--columns", "day"], "must hold numbers in the column day, got 'day 0.'"),
+        (["forecast", series, "--steps", "119"], "must have more than 120 rows, got 120"),
+        (["forecast", series, "--steps", "1", "--model", lm], "must hold a SequenceRegressor"),
+    ]
+    for arguments, message in cases:
+        code, out, err = run(capsys, *arguments)
+        assert (code, out, err.count("\n")) == (1, "", 1), arguments
+        assert err.startswith("fastrnn: ") and message in err
+    assert run(capsys, "forecast", series)[0] == 2
+
+
+def test_help_teaches(capsys):
+    for command in ("classify", "forecast"):
+        code, out, _ = run(capsys, command, "--help")
+        assert code == 0 and "examples:" in out and "--model MODEL" in out
