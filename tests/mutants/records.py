@@ -7,6 +7,7 @@ from keras_onnx import KERAS_AND_ONNX
 from learning import LEARNING
 from low_precision import LOW_PRECISION
 from main_job import MAIN_JOB
+from memory import MEMORY
 from model_streams import MODEL_STREAMS
 from optimizers import OPTIMIZERS
 from recurrence import RECURRENCE
@@ -20,6 +21,6 @@ from training import TRAINING
 from traits import TRAITS
 
 MUTANTS = [
-    *RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *KERAS_AND_ONNX, *LEARNING, *LOW_PRECISION, *MODEL_STREAMS,
-    *ROWS, *SEQUENCE_MODELS, *SESSIONS, *TIMING, *TORCH_MODULES, *TRAINING, *TRAITS,
+    *RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *KERAS_AND_ONNX, *LEARNING, *LOW_PRECISION, *MEMORY,
+    *MODEL_STREAMS, *ROWS, *SEQUENCE_MODELS, *SESSIONS, *TIMING, *TORCH_MODULES, *TRAINING, *TRAITS,
 ]  # fmt: skip

@@ -23,8 +23,8 @@ ROWS = [
         "test_sparse_grad.py::test_recurrent_layers_give_the_dense_gradient[True-float32-gru]",
     ),
     fault(
-        "rows-padding-counts", LAYERS + "recurrent.py", "touched(tape.kept[0].x, tape.active)",
-        "touched(tape.kept[0].x + 7 * (tape.kept[0].x < 0))", RECURRENT,
+        "rows-padding-counts", LAYERS + "recurrent.py", "touched(tape.input, tape.active)",
+        "touched(tape.input + 7 * (tape.input < 0))", RECURRENT,
     ),
     fault("rows-all-in-the-first", LAYERS + "sparse.py", "places[active] = ranks", "places[active] = 0", RECURRENT),
     fault(

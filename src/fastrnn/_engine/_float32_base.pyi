@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from numpy import bool_, float64, int32, int64
+from numpy import bool_, float64, int32, int64, uint16
 from numpy.typing import NDArray
 
 _Array = NDArray[Any]
@@ -82,6 +82,53 @@ def stack_backward(
     watched: list[_Array] | None,
     hold: bool,
     dropout: tuple[int, int, float] | None,
+    places: NDArray[int64] | None = None,
+) -> None: ...
+
+class Half:
+    h: NDArray[uint16]
+    c: NDArray[uint16] | None
+    gates: NDArray[uint16] | None
+
+class Segments:
+    x: _Array | NDArray[int64]
+    @property
+    def nbytes(self) -> int: ...
+    def whole(self, weights: list[Weights]) -> list[Kept]: ...
+
+def segment_sizes(
+    weights: list[Weights], D: int, T: int, N: int, dropout: bool
+) -> tuple[int, int, int, int, int, int]: ...
+def segments_forward(
+    weights: list[Weights],
+    D: int,
+    x: _Array | NDArray[int64],
+    active: NDArray[bool_] | None,
+    resets: NDArray[bool_] | None,
+    h0: _Array | None,
+    c0: _Array | None,
+    y: _Array,
+    h_final: _Array,
+    c_final: _Array | None,
+    hold: bool,
+    dropout: tuple[int, int, float] | None,
+    steps: int,
+    kept: int,
+    half: bool,
+) -> Segments: ...
+def segments_backward(
+    weights: list[Weights],
+    D: int,
+    tape: Segments,
+    dy: _Array | None,
+    dh: _Array | None,
+    dc: _Array | None,
+    dx: _Array | None,
+    gradients: list[list[_Array | None]],
+    dh0: _Array,
+    dc0: _Array | None,
+    watched: list[_Array] | None,
+    hold: bool,
     places: NDArray[int64] | None = None,
 ) -> None: ...
 
@@ -166,9 +213,10 @@ def adam(
     shrink: float,
 ) -> None: ...
 def sum_of_squares(array: _Array) -> float: ...
-def dropped(source: _Array, dropout: tuple[int, int, float], layer: int) -> _Array: ...
-def pooled(shape: Sequence[int]) -> _Array: ...
+def dropped(source: _Array, dropout: tuple[int, int, float], layer: int, t0: int = 0) -> _Array: ...
+def pooled(shape: Sequence[int], half: bool = False) -> _Array: ...
 def release_memory() -> None: ...
+def allocated() -> int: ...
 def elementary(name: str, x: _Array) -> _Array: ...
 def fma_peak(seconds: float) -> float: ...
 def read_bandwidth(nbytes: int, seconds: float) -> float: ...

@@ -14,10 +14,13 @@ cdef struct Backward:
     Split split                     # of the time loop; the products of a block are always shared
     Py_ssize_t state_row, carry_row, input_row  # H, P and I, rounded up to vectors
     bint reverse
+    Py_ssize_t span                 # steps that are kept at once: all, or those of a segment
+    Py_ssize_t t0, t1               # their times
     Rows x, h_kept, c_kept, gates_kept, dy, dx, watched
     const int64_t* ids              # IN  [T, N] by the strides of x, or NULL
-    const real* h0                  # IN  [N, P] or NULL
+    const real* h0                  # IN  [N, P] or NULL: the states before them
     const real* c0                  # IN  [N, H] or NULL
+    const int32_t* last0            # IN  [N] or NULL at the sequence's start: see Forward's `last`
     const real* dh_final            # IN  [N, P] or NULL: gradients of the final state
     const real* dc_final            # IN  [N, H] or NULL
     real* dh0                       # OUT [N, P]
@@ -27,7 +30,8 @@ cdef struct Backward:
     real* db_hh                     # OUT [G*H] or NULL
     real* d_peephole                # OUT [3, H] or NULL
     bint add                        # dx: add to what is there
-    int32_t* previous               # [T, N]: see list_previous
+    int32_t* previous_room          # [span, N]
+    int32_t* previous               # the same by time, [T, N]: see list_previous
     int32_t* last                   # [N]
     Py_ssize_t* t_of                # [block]
     Py_ssize_t* n_of                # [block]
@@ -54,6 +58,11 @@ cdef struct Backward:
     real** dx_rows                  # [block]
 
 
+cdef inline Py_ssize_t block_steps(Py_ssize_t T, Py_ssize_t N) noexcept nogil:
+    """Whole steps of a block: by shape alone, since sums over time add up in its order."""
+    return max(min(max(BLOCK_ROWS // N, 1) if N else T, T), 1)
+
+
 cdef inline Py_ssize_t widest_row(const Backward* b) noexcept nogil:
     return max(b.w.H, 0 if b.ids != NULL else b.w.I)
 
@@ -65,7 +74,7 @@ cdef void place_backward(Backward* b, char** space) noexcept nogil:
     cdef bint several = b.steps.T * N > M  # a single block's sums are the result
     cdef bint need_dx = b.dx.data != NULL
     place_block(&b.block, a, widest_row(b), space)
-    b.previous = <int32_t*>carve(space, b.steps.T * N * sizeof(int32_t))
+    b.previous_room = <int32_t*>carve(space, b.span * N * sizeof(int32_t))
     b.last = <int32_t*>carve(space, N * sizeof(int32_t))
     b.t_of = <Py_ssize_t*>carve(space, M * sizeof(Py_ssize_t))
     b.n_of = <Py_ssize_t*>carve(space, M * sizeof(Py_ssize_t))
@@ -105,7 +114,6 @@ cdef void place_back_projection(Backward* b, char** space) noexcept nogil:
 
 cdef void start_back_projection(Backward* b) noexcept nogil:
     cdef Py_ssize_t m, n
-    b.projection.team = b.block.team
     start_block(&b.projection, &b.w.project_layout, b.w.H)
     for m in range(b.block.rows):
         b.hidden_rows[m] = b.hidden + m * b.state_row
@@ -117,7 +125,6 @@ cdef void start_backward(Backward* b) noexcept nogil:
     """Fill what stays the same through the call."""
     cdef const Layout* a = &b.w.layout
     cdef Py_ssize_t m, n, H = b.w.H, P = b.w.P
-    list_previous(b.steps, b.reverse, b.last, b.previous)
     memset(b.dh, 0, b.steps.N * b.carry_row * sizeof(real))
     memset(b.dc, 0, b.steps.N * b.state_row * sizeof(real))
     start_block(&b.block, a, widest_row(b))
@@ -181,9 +188,9 @@ cdef void point_back(const Backward* b, Back* back, Py_ssize_t t, Py_ssize_t n, 
     """Point the gates at row n of step t, which is row m of the block."""
     cdef int32_t from_ = b.previous[t * b.steps.N + n]
     back.h_prev = back.c_prev = b.block.zeros
-    if from_ >= 0:
+    if b.t0 <= from_ < b.t1:
         back.h_prev, back.c_prev = row_at(&b.h_kept, from_, n), row_at(&b.c_kept, from_, n)
-    elif from_ == INITIAL:
+    elif from_ != ZERO:
         if b.h0 != NULL:
             back.h_prev = b.h0 + n * b.w.P
         if b.c0 != NULL:
@@ -447,22 +454,39 @@ cdef void end_block(Backward* b, Py_ssize_t M, bint last) noexcept nogil:
 cdef void run_backward(void* argument, int task, int rank) noexcept nogil:
     """Number `task` of an array of layers and directions, from the last step to the first."""
     cdef Backward* b = <Backward*>argument + task
-    cdef const Pack* w = b.w
-    cdef Py_ssize_t n, low, high = b.steps.T - 1, H = w.H, P = w.P, N = b.steps.N
-    cdef Py_ssize_t steps = b.block.rows // N if N else b.steps.T  # of a block
     cdef unsigned int mode = denormals_flush()
     start_backward(b)
-    while high >= 0:
-        low = max(high - steps + 1, 0)
+    run_steps(b, 0, b.steps.T)
+    end_backward(b)
+    denormals_restore(mode)
+
+
+cdef void run_steps(Backward* b, Py_ssize_t s0, Py_ssize_t s1) noexcept nogil:
+    """The steps s1 - 1, ..., s0, in the order of the forward pass: what it left of them is at hand."""
+    cdef Py_ssize_t n, low, high = s1 - 1, N = b.steps.N, steps = block_steps(b.steps.T, N)
+    b.projection.team = b.block.team
+    b.t0 = b.steps.T - s1 if b.reverse else s0
+    b.t1 = b.t0 + s1 - s0
+    b.previous = b.previous_room - b.t0 * N
+    for n in range(N):
+        b.last[n] = INITIAL if b.last0 == NULL else b.last0[n]
+    list_previous(b.steps, b.reverse, s0, s1, b.last, b.previous)
+    while high >= s0:
+        low = max(high - steps + 1, s0)
         end_block(b, descend(b, high, low), low == 0)
         b.block.fresh = b.projection.fresh = False
         high = low - 1
     if b.steps.T == 0:
         end_block(b, 0, True)
+
+
+cdef void end_backward(Backward* b) noexcept nogil:
+    """Give the gradients of the biases, which have added up, and of the initial state."""
+    cdef const Pack* w = b.w
+    cdef Py_ssize_t n, H = w.H, P = w.P
     if b.db_ih != NULL:
         give_bias(&w.layout, w.cell == GRU, b.block.bias, b.db_ih, b.db_hh)
-    for n in range(N):
+    for n in range(b.steps.N):
         memcpy(b.dh0 + n * P, b.dh + n * b.carry_row, P * sizeof(real))
         if b.dc0 != NULL:
             memcpy(b.dc0 + n * H, b.dc + n * b.state_row, H * sizeof(real))
-    denormals_restore(mode)

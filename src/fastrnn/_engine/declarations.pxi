@@ -4,7 +4,7 @@
 # a block of steps. j is the first unit of a vector. Shapes stand in brackets, the last axis contiguous.
 
 cimport numpy as cnp
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 cdef extern from "cpu.h" nogil:
@@ -78,6 +78,10 @@ cdef struct RoundedRows:
     const_row* row_of      # [count]
     const_row* scale_of    # [count]
 
+cdef extern from "bfloat.h" nogil:
+    void to_bfloat(uint16_t* to, const real* from_, Py_ssize_t count)
+    void from_bfloat(real* to, const uint16_t* from_, Py_ssize_t count)
+
 cdef enum:
     AHEAD = 12  # rows by which prefetch_row runs ahead: more would fall out of the cache sets that such rows share
 
@@ -118,6 +122,12 @@ cdef inline Rows columns_of(const Rows* a, Py_ssize_t first) noexcept nogil:
     cdef Rows part = a[0]
     part.data += first
     return part
+
+cdef inline Rows window_of(cnp.ndarray array, Py_ssize_t t0):
+    """The rows of an array that begins at time t0, found by their times."""
+    cdef Rows rows = rows_of(array)
+    rows.data -= t0 * rows.t_step
+    return rows
 
 cdef inline Rows rows_of(cnp.ndarray array):
     cdef Rows rows

@@ -16,8 +16,10 @@ cdef inline uint32_t lowbias32(uint32_t x) noexcept nogil:
     return x ^ (x >> 16)
 
 
-def dropped(cnp.ndarray source, dropout, uint64_t layer):
-    """Return source [T, N, J] times 0 with probability p, else times 1 / (1 - p); dropout: (seed, count, p)."""
+def dropped(cnp.ndarray source, dropout, uint64_t layer, uint64_t t0=0):
+    """Return source [T, N, J], from time t0 on, times 0 with probability p, else times 1 / (1 - p).
+
+    dropout: (seed, count, p)."""
     cdef uint64_t seed = dropout[0], count = dropout[1]
     cdef double p = dropout[2]
     cdef cnp.ndarray out = pooled((source.shape[0], source.shape[1], source.shape[2]))
@@ -31,7 +33,7 @@ def dropped(cnp.ndarray source, dropout, uint64_t layer):
     with nogil:
         for t in range(T):
             for n in range(N):
-                key = absorb(absorb(absorb(absorb(seed, count), layer), t), n)
+                key = absorb(absorb(absorb(absorb(seed, count), layer), t0 + t), n)
                 low, high = <uint32_t>key, <uint32_t>(key >> 32)
                 a, b = row_at(&from_, t, n), row_at(&to, t, n)
                 for j in range(J):

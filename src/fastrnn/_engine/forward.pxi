@@ -9,11 +9,12 @@ cdef enum:
 
 
 cdef class Kept:
-    """What the backward pass needs of one layer and direction."""
+    """What the backward pass needs of one layer and direction, over all steps or those from time t0 on."""
     cdef public cnp.ndarray h         # [T, N, P] rows anywhere
     cdef public cnp.ndarray c         # [T, N, H], LSTM
     cdef public cnp.ndarray gates     # [T, N, saved, H]
-    cdef public cnp.ndarray x         # as given to forward
+    cdef public cnp.ndarray x         # as given to forward, from time x_t0 on
+    cdef Py_ssize_t t0, x_t0
     cdef Plan plan
     cdef const real* h0                 # [N, P], or NULL for zeros
     cdef const real* c0
@@ -26,6 +27,7 @@ cdef struct Forward:
     const Pack* w
     const Steps* steps
     Py_ssize_t n0, n1               # its rows of the batch
+    Py_ssize_t s0, s1               # its steps, in the order of the pass
     Py_ssize_t chunk                # steps whose input is projected at once
     bint reverse, keep
     Team* team                      # who shares out the panels of a step
@@ -34,6 +36,8 @@ cdef struct Forward:
     const int64_t* ids              # IN  [T, N] by the strides of x, or NULL
     const real* h0                  # IN  [N, P] or NULL
     const real* c0                  # IN  [N, H] or NULL
+    const int32_t* last0            # IN  [N] or NULL at the sequence's start: see `last`
+    int32_t* last_final             # OUT [N] or NULL
     real* h_final                   # OUT [N, P]
     real* c_final                   # OUT [N, H] or NULL
     real* z                         # [panel][chunk * R][width * VLEN]: bias and the input's share
@@ -45,7 +49,7 @@ cdef struct Forward:
     real** stack_rows               # [shares][GROUP_ROWS]
     const_row* h_now                # [R] -> [P], each row's state
     const_row* c_now                # [R] -> [H]
-    int32_t* last                   # [R]: the row's latest real step
+    int32_t* last                   # [R]: the row's latest real step; before its first INITIAL, or ZERO without a state
     real* h_pair                    # [2, R, P]: states of inference, written in turn
     real* c_own                     # [R, H]
     real* zeros                     # [H, and a tile's columns]
@@ -124,11 +128,11 @@ cdef void start_forward(Forward* f) noexcept nogil:
         f.stack_rows[m] = f.stack + m * TILE_STEP * VLEN
     for r in range(R):
         f.h_now[r] = f.c_now[r] = f.zeros
-        if f.h0 != NULL:
+        f.last[r] = f.last0[f.n0 + r] if f.last0 != NULL else ZERO if f.h0 == NULL else INITIAL
+        if f.last[r] != ZERO:
             f.h_now[r] = f.h0 + (f.n0 + r) * w.P
-        if f.c0 != NULL:
-            f.c_now[r] = f.c0 + (f.n0 + r) * w.H
-        f.last[r] = INITIAL
+            if f.c0 != NULL:
+                f.c_now[r] = f.c0 + (f.n0 + r) * w.H
         f.reset_rows[r] = f.step.reset_h + r * w.H
         if w.projected:
             f.hidden_rows[r], f.projected_rows[r] = f.hidden + r * w.H, f.projected + r * projected_row(f)
@@ -240,7 +244,7 @@ cdef void advance_step(Forward* f, Py_ssize_t s) noexcept nogil:
     """Step on where every row is real and none restarts: as begin_step, but no row needs to be looked at."""
     cdef Step* step = &f.step
     cdef Py_ssize_t r, R = f.n1 - f.n0, H = f.w.H, forward = -1 if f.reverse else 1
-    cdef real* pair = f.h_pair + (s % 2) * R * H
+    cdef real* pair = f.h_pair + ((s - f.s0) % 2) * R * H
     for r in range(R):
         step.h_prev[r] = step.h[r]
         step.y[r] += forward * f.y.t_step
@@ -363,18 +367,18 @@ cdef void project_hidden(Forward* f, int count) noexcept nogil:
 cdef void run_forward(void* argument, int task, int rank) noexcept nogil:
     """Run number `task` of an array of runs, from its initial to its final states."""
     cdef Forward* f = <Forward*>argument + task
-    cdef Py_ssize_t begin, end, s, t, m, T = f.steps.T
+    cdef Py_ssize_t begin, end, s, t, m
     cdef int count = <int>(f.n1 - f.n0)
     cdef bint started, regular = f.steps.full and f.steps.resets == NULL and not f.w.projected
     cdef unsigned int mode = denormals_flush()
     start_forward(f)
-    for begin from 0 <= begin < T by f.chunk:
-        end = min(begin + f.chunk, T)
+    for begin from f.s0 <= begin < f.s1 by f.chunk:
+        end = min(begin + f.chunk, f.s1)
         project_input(f, begin, end)
         m = 0
         for s in range(begin, end):
-            t = time_of(s, T, f.reverse)
-            if s > 0 and regular:
+            t = time_of(s, f.steps.T, f.reverse)
+            if s > f.s0 and regular:
                 advance_step(f, s)
                 started = True
             else:
@@ -382,7 +386,7 @@ cdef void run_forward(void* argument, int task, int rank) noexcept nogil:
             f.step.inputs = <const_row*>f.z_rows + m
             sweep_cell(f, count, started)
             m += count
-    give_states(f, regular and T > 0)
+    give_states(f, regular and f.s1 > f.s0)
     denormals_restore(mode)
 
 
@@ -392,16 +396,20 @@ cdef void give_states(Forward* f, bint regular) noexcept nogil:
     for r in range(f.n1 - f.n0):
         if regular:
             f.h_now[r], f.c_now[r] = f.step.h[r], f.step.c[r]
+            f.last[r] = <int32_t>time_of(f.s1 - 1, f.steps.T, f.reverse)
+        if f.last_final != NULL:
+            f.last_final[f.n0 + r] = f.last[r]
         copy_row(f.h_final + (f.n0 + r) * P, f.h_now[r], P)
         if f.c_final != NULL:
             copy_row(f.c_final + (f.n0 + r) * H, f.c_now[r], H)
 
 
-cdef Kept new_kept(const Pack* w, Plan plan, x, const real* h0, const real* c0, initial, bint reverse, cnp.ndarray h):
-    """Room for what a forward pass leaves to its backward pass; h [T, N, P]: its output, where that is the engine's own."""
+cdef Kept new_kept(const Pack* w, Plan plan, Py_ssize_t T, x, const real* h0, const real* c0, initial, bint reverse,
+                   cnp.ndarray h):
+    """Room for what T steps leave to their backward pass; h [T, N, P]: the output, where that is the engine's own."""
     cdef Kept kept = Kept.__new__(Kept)
     cdef Cell* cell = &CELLS[w.cell]
-    cdef Py_ssize_t T = plan.steps.T, N = plan.steps.N
+    cdef Py_ssize_t N = plan.steps.N
     kept.x, kept.plan, kept.reverse = x, plan, reverse
     kept.h0, kept.c0, kept.initial = h0, c0, initial
     kept.h = pooled((T, N, w.P)) if h is None else h

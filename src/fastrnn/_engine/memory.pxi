@@ -12,6 +12,7 @@ cdef char* kept_data[KEPT]
 cdef size_t kept_size[KEPT]
 cdef int kept_count = 0
 cdef size_t kept_bytes = 0
+cdef size_t fresh_bytes = 0  # ever taken from the system
 
 
 cdef class Buffer:
@@ -50,6 +51,7 @@ cdef Buffer take(size_t size, size_t slack=65536):
     """Return a buffer of at least `size` bytes, its contents undefined: new, or a kept one not much larger.
 
     What is handed to a user may stay with him for long: it takes no `slack`."""
+    global fresh_bytes
     cdef Buffer buffer = Buffer.__new__(Buffer)
     cdef int i
     for i in range(kept_count - 1, -1, -1):
@@ -61,7 +63,13 @@ cdef Buffer take(size_t size, size_t slack=65536):
     if buffer.data == NULL:
         raise MemoryError(f"could not allocate {size} bytes")
     buffer.size = size
+    fresh_bytes += size
     return buffer
+
+
+def allocated():
+    """Return how many bytes were ever taken from the system, and not found among the kept buffers."""
+    return fresh_bytes
 
 
 def release_memory():
@@ -77,15 +85,16 @@ cdef inline char* carve(char** free_space, size_t size) noexcept nogil:
     return taken
 
 
-def pooled(shape):
-    """Return a new array of the engine's precision on reused memory, its contents undefined."""
+def pooled(shape, bint half=False):
+    """Return a new array of the engine's precision, or of uint16, on reused memory, its contents undefined."""
     cdef cnp.npy_intp sizes[4]
-    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t size = sizeof(uint16_t) if half else sizeof(real)
     cdef int k, rank = <int>len(shape)
     for k in range(rank):
         sizes[k] = shape[k]
         size *= sizes[k]
     cdef Buffer buffer = take(size, 0)
-    cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(rank, sizes, REAL_NUMBER, buffer.data)
+    cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(rank, sizes, cnp.NPY_UINT16 if half else REAL_NUMBER,
+                                                               buffer.data)
     cnp.set_array_base(array, buffer)
     return array

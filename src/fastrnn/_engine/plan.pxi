@@ -86,17 +86,18 @@ cdef enum:
     INITIAL = -1  # the state before the sequence
     ZERO = -2     # a restart
 
-cdef void list_previous(const Steps* steps, bint reverse, int32_t* last, int32_t* previous) noexcept nogil:
-    """last [N] scratch -> previous OUT [T, N]: the step whose state a real step starts from, INITIAL or ZERO."""
+cdef void list_previous(const Steps* steps, bint reverse, Py_ssize_t s0, Py_ssize_t s1, int32_t* last,
+                        int32_t* previous) noexcept nogil:
+    """previous OUT [T, N] at the steps s0 ... s1 - 1: the step whose state a real step starts from, INITIAL or ZERO.
+
+    last IN-OUT [N]: the rows' latest real steps, negative where there is none."""
     cdef Py_ssize_t s, t, k, n
     cdef int32_t latest
-    for n in range(steps.N):
-        last[n] = INITIAL
-    for s in range(steps.T):
+    for s in range(s0, s1):
         t = steps.T - 1 - s if reverse else s
         for k in range(count_at(steps, t)):
             n = rows_at(steps, t)[k]
-            latest = last[n]
+            latest = max(last[n], <int32_t>INITIAL)
             if steps.resets != NULL and restarts(steps, reverse, t, n, latest):
                 latest = ZERO
             previous[t * steps.N + n] = latest

@@ -50,12 +50,13 @@ def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cn
                 w.need_input()
             memset(&run[d], 0, sizeof(Forward))
             run[d].w, run[d].steps, run[d].n1, run[d].reverse, run[d].keep = &w.pack, &plan.steps, N, d == 1, keep
+            run[d].s1 = T
             run[d].y = columns_of(&rows, d * P)
             run[d].ids, run[d].x = ids_of(below), input_rows(below)
             run[d].h0, run[d].c0 = part_of(h_initial, k, N * P), part_of(c_initial, k, N * H)
             run[d].h_final, run[d].c_final = h_out + k * N * P, part_of(c_out, k, N * H)
             if keep:
-                kept = new_kept(&w.pack, plan, below, run[d].h0, run[d].c0, (h0, c0), d == 1,
+                kept = new_kept(&w.pack, plan, T, below, run[d].h0, run[d].c0, (h0, c0), d == 1,
                                 None if layer == L - 1 else above[:, :, d * P:(d + 1) * P])
                 keep_in(&run[d], kept)
                 tape.append(kept)
@@ -72,7 +73,7 @@ def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cn
 cdef forward_layer(Forward* directions, int D):
     """Run the directions of a layer, shared out as suits their shape."""
     cdef const Pack* w = directions[0].w
-    cdef Py_ssize_t T = directions[0].steps.T, N = directions[0].steps.N
+    cdef Py_ssize_t T = directions[0].s1 - directions[0].s0, N = directions[0].steps.N
     cdef double seconds = D * layer_seconds(w, T, N, directions[0].ids != NULL)
     cdef int d, r, shares = shares_for(seconds)
     cdef Split split = split_of(shares, D, N, seconds_of(<double>w.layout.gates * w.H * w.H, N))
@@ -111,11 +112,12 @@ cdef Buffer forward_memory(Forward* f):
 
 
 cdef keep_in(Forward* f, Kept kept):
-    f.h_kept = rows_of(kept.h)
+    """Point a forward pass at the room for what it leaves."""
+    f.h_kept = window_of(kept.h, kept.t0)
     if kept.c is not None:
-        f.c_kept = rows_of(kept.c)
+        f.c_kept = window_of(kept.c, kept.t0)
     if kept.gates is not None:
-        f.gates_kept = rows_of(kept.gates)
+        f.gates_kept = window_of(kept.gates, kept.t0)
 
 
 cdef Rows input_rows(cnp.ndarray x):
@@ -150,17 +152,10 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
     cdef real* dc_final = optional(dc, "dc")
     cdef real* dh_out = data_of(checked(dh0, "dh0"))
     cdef real* dc_out = optional(dc0, "dc0")
-    cdef Rows rows, part
+    cdef Rows rows
     cdef Weights w
     cdef Backward run[2]
-    cdef cnp.ndarray above = dy, below
-    if hold and dy is not None and not plan.steps.full:
-        above = pooled((T, N, D * P))
-        above[...] = dy
-        rows = rows_of(above)
-        for d in range(D):
-            part = columns_of(&rows, d * P)
-            gather_held(&plan.steps, &part, P, d == 1)
+    cdef cnp.ndarray above = unheld(plan, dy, D) if hold else dy, below
     for layer in range(L - 1, -1, -1):
         below = dx if layer == 0 else pooled((T, N, D * P))
         for d in range(D):
@@ -187,16 +182,34 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
             above = dropped(below, dropout, layer - 1)
 
 
+cdef cnp.ndarray unheld(Plan plan, dy, int D):
+    """Return the gradient dy [T, N, D*P] or None, that of held steps gathered into the outputs which they repeat."""
+    cdef cnp.ndarray gathered
+    cdef Rows rows, part
+    cdef int d
+    if dy is None or plan.steps.full:
+        return dy
+    cdef Py_ssize_t P = dy.shape[2] // D
+    gathered = pooled(dy.shape)
+    gathered[...] = dy
+    rows = rows_of(gathered)
+    for d in range(D):
+        part = columns_of(&rows, d * P)
+        gather_held(&plan.steps, &part, P, d == 1)
+    return gathered
+
+
 cdef recall(Backward* b, Weights w, Kept kept):
     """Point a backward pass at what its forward pass left."""
     w.need_state_back()
     b.w, b.steps, b.reverse, b.h0, b.c0 = &w.pack, &kept.plan.steps, kept.reverse, kept.h0, kept.c0
     b.ids, b.x = ids_of(kept.x), input_rows(kept.x)
-    b.h_kept = rows_of(kept.h)
+    b.x.data -= kept.x_t0 * b.x.t_step
+    b.h_kept = window_of(kept.h, kept.t0)
     if kept.c is not None:
-        b.c_kept = rows_of(kept.c)
+        b.c_kept = window_of(kept.c, kept.t0)
     if kept.gates is not None:
-        b.gates_kept = rows_of(kept.gates)
+        b.gates_kept = window_of(kept.gates, kept.t0)
 
 
 cdef give_into(Backward* b, list gradients):
@@ -217,22 +230,15 @@ cdef backward_layer(Backward* directions, int D):
     cdef double seconds = 3 * D * layer_seconds(w, T, N, directions[0].ids != NULL)
     cdef int d, shares = shares_for(seconds)
     cdef Split split = split_of(shares, D, N, seconds_of(<double>w.layout.gates * w.H * w.H, N))
-    cdef Backward* b
     cdef Rows below = directions[0].dx
     cdef cnp.ndarray second = None
     cdef list memory = []
-    if split == BY_UNITS and w.projected:  # what its gates and its carried gradient are cut into differs
-        split = ALONE
     if split == SIDE_BY_SIDE and below.data != NULL:  # each writes its own, and the sum is made at the end
         second = pooled((T, N, w.I))
         directions[1].dx = rows_of(second)
     for d in range(D):
-        b = &directions[d]
-        b.split, b.add = split, d == 1 and second is None
-        b.block.shares = 1 if split == SIDE_BY_SIDE else shares
-        b.state_row, b.carry_row, b.input_row = round_up(w.H, VLEN), round_up(w.P, VLEN), round_up(w.I, VLEN)
-        b.block.rows = min(max(BLOCK_ROWS // max(N, 1), 1), max(T, 1)) * N
-        memory.append(backward_memory(b))
+        directions[d].add = d == 1 and second is None
+        memory.append(backward_memory(&directions[d], split, shares, T))
     cdef Team* team
     cdef unsigned int mode
     with nogil:
@@ -250,9 +256,15 @@ cdef backward_layer(Backward* directions, int D):
         end_region(team)
 
 
-cdef Buffer backward_memory(Backward* b):
-    """The workspace of a backward pass, laid out."""
+cdef Buffer backward_memory(Backward* b, Split split, int shares, Py_ssize_t span):
+    """The workspace of a backward pass, laid out for how it is shared out and how many steps are kept at once."""
     cdef char* space = NULL
+    b.split, b.block.shares, b.span = split, 1 if split == SIDE_BY_SIDE else shares, span
+    if split == BY_UNITS and b.w.projected:  # what its gates and its carried gradient are cut into differs
+        b.split = ALONE
+    b.state_row, b.carry_row = round_up(b.w.H, VLEN), round_up(b.w.P, VLEN)
+    b.input_row = round_up(b.w.I, VLEN)
+    b.block.rows = block_steps(b.steps.T, b.steps.N) * b.steps.N
     place_backward(b, &space)
     cdef Buffer memory = take(<size_t>space)
     space = memory.data

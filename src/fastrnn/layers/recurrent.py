@@ -12,6 +12,7 @@ from fastrnn.layers import _arguments as arguments
 from fastrnn.layers._cells import GRUBase, LSTMBase, RNNBase
 from fastrnn.layers._parameter import Parameter
 from fastrnn.layers._recurrent import WEIGHTS, RecurrentBase
+from fastrnn.layers._segments import Sizes, check_checkpoint, segments_for
 from fastrnn.layers._traits import ACTIVATIONS, with_parameters
 from fastrnn.layers.pool import StreamPool
 from fastrnn.layers.sparse import SparseRows, touched
@@ -97,18 +98,64 @@ class Recurrent(RecurrentBase):
         resets: Any = None,
         pad: str = "zero",
         out: Array | None = None,
+        checkpoint: str | int | None = None,
+        tape_dtype: str | None = None,
     ) -> tuple[Array, State, Tape]:
         """Run the layers for training: as a call, with dropout, and with a tape for `backward`.
 
         The tape keeps a reference to x: do not change it before `backward`.
+
+        Parameters
+        ----------
+        x, state, lengths, mask, resets, pad, out
+            As of a call.
+        checkpoint : {None, "sqrt"} or int
+            What the tape keeps: every gate and state, or only the states before each segment of time, so that
+            `backward` runs each segment forward again; "sqrt" takes the segments that need least memory, a number of
+            bytes keeps as much besides as fits. No result depends on it, bit for bit.
+        tape_dtype : {None, "bfloat16"}
+            What the tape keeps gates and states in: the layer's `dtype`, or bfloat16, 2 bytes a number; then y and the
+            final state are the same, gradients as far off as that rounding puts them (docs/memory.md).
+
+        Returns
+        -------
+        y, state
+            As of a call.
+        tape : Tape
+            For `backward`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument, what was expected and what came; for a budget that is too small, the least.
+
+        Examples
+        --------
+        >>> import fastrnn, numpy as np
+        >>> lstm = fastrnn.LSTM(1, 4, seed=0)
+        >>> x = np.ones((1, 10_000, 1), "float32")
+        >>> plain, small = (lstm.forward(x, checkpoint=how)[2] for how in (None, "sqrt"))
+        >>> plain.nbytes, small.nbytes
+        (960000, 972)
         """
-        y, final, tape = self._run(x, state, lengths, mask, resets, pad, out, keep=True)
+        check_checkpoint(checkpoint, tape_dtype)
+        y, final, tape = self._run(x, state, lengths, mask, resets, pad, out, True, checkpoint, tape_dtype)
         assert tape is not None
         self.forward_count += 1
         return y, final, tape
 
     def _run(
-        self, x: Any, state: State, lengths: Any, mask: Any, resets: Any, pad: str, out: Array | None, keep: bool
+        self,
+        x: Any,
+        state: State,
+        lengths: Any,
+        mask: Any,
+        resets: Any,
+        pad: str,
+        out: Array | None,
+        keep: bool,
+        checkpoint: str | int | None = None,
+        tape_dtype: str | None = None,
     ) -> tuple[Array, State, Tape | None]:
         engine = _engine.load(self.dtype)
         hold = arguments.check_pad(pad)
@@ -124,15 +171,19 @@ class Recurrent(RecurrentBase):
         if out is not None:
             inputs = (rows, *(state if isinstance(state, (tuple, list)) else [state]))
             arguments.check_out(out, shape, self.dtype, inputs)
-        y = out if out is not None and arguments.lies_by_rows(out) else engine.pooled(shape)
-        h, c = self._new_states(states)
         weights, versions = self._weights(engine)
         dropout = self._draw(self.dropout) if keep else None
         weight_dropout = self._draw(self.weight_dropout) if keep else None
         if weight_dropout is not None:
             weights = self._pack(engine, weight_dropout)
-        y_rows = arguments.time_major(y, batched, self.batch_first)
-        kept = engine.stack_forward(weights, D, rows, active, restarts, h0, c0, y_rows, h, c, keep, hold, dropout)
+        segments = self._segments(engine, weights, T, N, checkpoint, tape_dtype, dropout is not None)
+        y = out if out is not None and arguments.lies_by_rows(out) else engine.pooled(shape)
+        h, c = self._new_states(states)
+        given = (weights, D, rows, active, restarts, h0, c0, arguments.time_major(y, batched, self.batch_first), h, c)
+        if segments is None:
+            kept = engine.stack_forward(*given, keep, hold, dropout)
+        else:
+            kept = engine.segments_forward(*given, hold, dropout, *segments)
         tape = Tape(self, versions, shape, batched, hold, active, dropout, T, N, kept) if keep else None
         if tape is not None and weight_dropout is not None:
             tape.weight_dropout, tape.weights = weight_dropout, weights
@@ -140,6 +191,18 @@ class Recurrent(RecurrentBase):
             out[...] = y
             y = out
         return y, self._given_state(h, c, batched), tape
+
+    def _segments(
+        self, engine: Any, weights: list[Any], T: int, N: int, checkpoint: Any, tape_dtype: Any, dropout: bool
+    ) -> tuple[int, int, bool] | None:
+        """Return the steps of a segment, how many are kept, and whether in bfloat16; None for a plain tape."""
+        if checkpoint is None and tape_dtype is None:
+            return None
+        sizes = Sizes(*engine.segment_sizes(weights, self._directions, T, N, dropout))
+        if tape_dtype is not None:
+            return sizes.block, 0, True
+        chosen = segments_for(checkpoint, T, 1 if self._directions == 1 else len(weights), sizes)
+        return None if chosen is None else (*chosen, False)
 
     def backward(
         self, tape: Tape, dy: Any = None, dstate: State = None, *, retain: bool = False
@@ -178,22 +241,25 @@ class Recurrent(RecurrentBase):
         engine = _engine.load(self.dtype)
         T, N, D = tape.T, tape.N, self._directions
         states = self._state_shapes(N)
-        given = arguments.check_gradient(dy, tape.y_shape, self.dtype)
-        above = None if given is None else arguments.time_major(given, tape.batched, self.batch_first)
+        above = arguments.check_gradient(dy, tape.y_shape, self.dtype)
+        if above is not None:
+            above = arguments.time_major(above, tape.batched, self.batch_first)
         dh, dc = arguments.check_state(dstate, self._state_names, states, tape.batched, self.dtype, "dstate")
-        ids = tape.kept[0].x.ndim == 2
+        ids = tape.input.ndim == 2
         dx = None if ids or not with_dx else self._room_for_input(engine, tape)
         dh0, dc0 = self._new_states(states)
-        read, places = touched(tape.kept[0].x, tape.active) if ids and self.sparse_grad else (None, None)
+        read, places = touched(tape.input, tape.active) if ids and self.sparse_grad else (None, None)
         arrays = {
             name: self._room_for_gradient(engine, parameter, ids, read) for name, parameter in self._parameters.items()
         }
-        rooms = [self._named(arrays, k) for k in range(len(tape.kept))]
-        watched = [np.zeros((T, N, self._output_size), self.dtype) for _ in tape.kept] if tape.watching else None
+        rooms = [self._named(arrays, k) for k in range(len(self._groups))]
+        watched = [np.zeros((T, N, self._output_size), self.dtype) for _ in rooms] if tape.watching else None
         weights = tape.weights or self._weights(engine)[0]
-        engine.stack_backward(
-            weights, D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold, tape.dropout, places
-        )
+        given = (weights, D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold)
+        if isinstance(tape.kept, list):
+            engine.stack_backward(*given, tape.dropout, places)
+        else:
+            engine.segments_backward(*given, places)
         tape.watched = watched or []
         if tape.weight_dropout is not None:
             for k, room in enumerate(rooms):

@@ -33,7 +33,7 @@ class Tape:
     dropout: tuple[int, int, float] | None  # seed, count and probability, where there are masks
     T: int
     N: int
-    kept: list[Any]
+    kept: Any  # a list, for each layer and direction what its backward pass needs; or the engine's Segments
     watching: bool = False
     watched: list[Array] = field(default_factory=list)
     spent: bool = False
@@ -72,12 +72,25 @@ class Tape:
             setattr(kept, name, array)
 
     @property
+    def input(self) -> Array:
+        """x as the engine reads it, (T, N, I) or ids (T, N)."""
+        x: Array = self.kept[0].x if isinstance(self.kept, list) else self.kept.x
+        return x
+
+    @property
     def nbytes(self) -> int:
-        """Bytes kept besides the input: of an LSTM 6 numbers for each step, row and hidden unit, GRU 5, RNN 1."""
+        """Bytes kept besides the input: of an LSTM 6 numbers for each step, row and hidden unit, GRU 5, RNN 1.
+
+        With ``checkpoint`` the states before each segment, and what a budget let it keep.
+        """
+        if not isinstance(self.kept, list):
+            return int(self.kept.nbytes)
         return sum(array.nbytes for kept in self.kept for array in (kept.h, kept.c, kept.gates) if array is not None)
 
     def gates(self) -> list[dict[str, Array]]:
-        """Return every gate and state of every step, without running anything again; before `backward` spends them.
+        """Return every gate and state of every step; before `backward` spends them.
+
+        A tape with ``checkpoint`` runs the whole sequence again for it, and refuses once parameters have changed.
 
         Returns
         -------
@@ -97,8 +110,11 @@ class Tape:
         True
         """
         self._refuse_spent("gates")
-        names = self.layer._gate_names
-        return [{name: self._show(self._part(kept, name, names)) for name in names} for kept in self.kept]
+        names, whole = self.layer._gate_names, self.kept
+        if not isinstance(whole, list):
+            self.check(self.layer)
+            whole = whole.whole(self.weights or self.layer._weights(_engine.load(self.layer.dtype))[0])
+        return [{name: self._show(self._part(kept, name, names)) for name in names} for kept in whole]
 
     @staticmethod
     def _part(kept: Any, name: str, names: tuple[str, ...]) -> Array:

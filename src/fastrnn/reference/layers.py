@@ -7,6 +7,7 @@ engine's layers, `fastrnn.LSTM` and its kin.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fastrnn.layers import _arguments as arguments
 from fastrnn.layers import tape as engine_tape
 from fastrnn.layers._cells import GRUBase, LSTMBase, RNNBase
 from fastrnn.layers._recurrent import WEIGHTS, RecurrentBase
+from fastrnn.layers._segments import check_checkpoint
 from fastrnn.layers.sparse import SparseRows
 from fastrnn.reference.cells import Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State, Weights
 from fastrnn.reference.dropout import dropout_mask
@@ -24,6 +26,8 @@ from fastrnn.reference.quantized import PRECISIONS, quantized
 from fastrnn.reference.sequence import (
     Pass,
     backward_direction,
+    bfloat16,
+    exactly,
     forward_direction,
     hold,
     hold_backward,
@@ -86,7 +90,7 @@ class Recurrent(RecurrentBase):
         out: Array | None = None,
     ) -> tuple[Array, Any]:
         """Return y and the final state, without dropout."""
-        return self._run(x, state, lengths, mask, resets, pad, out, keep=False)[:2]
+        return self._run(x, state, lengths, mask, resets, pad, out, None)[:2]
 
     def forward(
         self,
@@ -98,14 +102,29 @@ class Recurrent(RecurrentBase):
         resets: Any = None,
         pad: str = "zero",
         out: Array | None = None,
+        checkpoint: str | int | None = None,
+        tape_dtype: str | None = None,
     ) -> tuple[Array, Any, Tape]:
-        """Return y, the final state and the tape for `backward`, with dropout."""
-        result = self._run(x, state, lengths, mask, resets, pad, out, keep=True)
+        """Return y, the final state and the tape for `backward`, with dropout.
+
+        No result depends on `checkpoint`, and none is saved by it here.
+        """
+        check_checkpoint(checkpoint, tape_dtype)
+        rounding = exactly if tape_dtype is None else bfloat16
+        result = self._run(x, state, lengths, mask, resets, pad, out, rounding)
         self.forward_count += 1
         return result
 
     def _run(
-        self, x: Any, state: Any, lengths: Any, mask: Any, resets: Any, pad: str, out: Array | None, keep: bool
+        self,
+        x: Any,
+        state: Any,
+        lengths: Any,
+        mask: Any,
+        resets: Any,
+        pad: str,
+        out: Array | None,
+        keep: Callable[[Array], Array] | None,
     ) -> tuple[Array, Any, Tape]:
         holds = arguments.check_pad(pad)
         rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
@@ -126,12 +145,14 @@ class Recurrent(RecurrentBase):
         active = np.ones((T, N), bool) if active is None else active
         starts = np.zeros((T, N), bool) if starts is None else starts
         final = tuple(part.copy() for part in initial)
+        below = rows
         for layer in range(self.num_layers):
             outputs = []
             for k, reverse in self._passes(layer):
-                kept = Pass(rows, active, restarts(starts, active, reverse), time_order(T, reverse))
+                kept = Pass(rows, active, restarts(starts, active, reverse), time_order(T, reverse), keep or exactly)
                 before = tuple(part[k] for part in initial)
                 h, last = forward_direction(self._cell, self._weights(k, tape), before, kept)
+                kept.x = below
                 for part, value in zip(final, last, strict=True):
                     part[k] = value
                 if holds and layer == self.num_layers - 1:
@@ -139,8 +160,9 @@ class Recurrent(RecurrentBase):
                 outputs.append(h)
                 tape.kept.append(kept)
             rows = np.concatenate(outputs, axis=2)
+            below = kept.keep(rows)
             if masks and layer < self.num_layers - 1:
-                rows = tape.masked(rows, layer)
+                rows, below = tape.masked(rows, layer), tape.masked(below, layer)
         y = np.empty(shape, self.dtype) if out is None else out
         y[...] = arguments.as_given(rows, batched, self.batch_first)
         return y, self._shown(final, batched), tape

@@ -10,6 +10,7 @@ and Keras with a mask. ``restart`` [T, N] marks the steps that start from a zero
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ class Pass:
     active: Array  # [T, N]
     restart: Array  # [T, N]
     order: range
+    keep: Callable[[Array], Array]  # how states and gates are kept: `exactly` or `bfloat16`
     before: dict[int, State] = field(default_factory=dict)
     steps: dict[int, Kept] = field(default_factory=dict)
 
@@ -47,6 +49,18 @@ class Pass:
         for t in range(T):
             shown[t, self.active[t]] = values[t]
         return shown
+
+
+def exactly(array: Array) -> Array:
+    """Keep an array as it is."""
+    return array
+
+
+def bfloat16(array: Array) -> Array:
+    """Round to the 8 significant bits of bfloat16, to nearest, ties to even: a float32 whose lower half is zero."""
+    bits = array.astype(np.float32).view(np.uint32).astype(np.uint64)
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000
+    return np.where(np.isfinite(array), rounded.astype(np.uint32).view(np.float32), array).astype(array.dtype)
 
 
 def time_order(T: int, reverse: bool) -> range:
@@ -72,18 +86,21 @@ def restarts(resets: Array, active: Array, reverse: bool) -> Array:
 
 def forward_direction(cell: Cell, weights: Weights, state: State, tape: Pass) -> tuple[Array, State]:
     """Return h of every step [T, N, H], zeros at padded ones, and the final state; `tape` is filled."""
-    active, restart = tape.active, tape.restart
+    active, restart, keep = tape.active, tape.restart, tape.keep
     a = product_with_input(tape.x, active, weights.W) + weights.b_ih
     state = tuple(part.copy() for part in state)
+    kept = tuple(part.copy() for part in state)
     y = np.zeros((*active.shape, weights.U.shape[1]), a.dtype)
     for t in tape.order:
         real = active[t]
-        before = tuple(np.where(restart[t, real, None], 0, part[real]) for part in state)
-        after, tape.steps[t] = cell.step_forward(a[t, real], before, weights)
-        for part, new in zip(state, after, strict=True):
-            part[real] = new
+        before, tape.before[t] = (
+            tuple(np.where(restart[t, real, None], 0, part[real]) for part in parts) for parts in (state, kept)
+        )
+        after, gates = cell.step_forward(a[t, real], before, weights)
+        tape.steps[t] = {name: keep(value) for name, value in gates.items()}
+        for part, kept_part, new in zip(state, kept, after, strict=True):
+            part[real], kept_part[real] = new, keep(new)
         y[t, real] = after[0]
-        tape.before[t] = before
     return y, state
 
 
