@@ -93,6 +93,18 @@ def test_a_training_can_be_repeated_from_its_configuration(text, tmp_path, capsy
     assert (first["model"], first["train"]) == (last["model"], [str(text)])
 
 
+def test_a_refused_training_leaves_the_configuration_of_the_one_before(text, tmp_path, capsys):
+    model, config = tmp_path / "m.safetensors", tmp_path / "m.toml"
+    options = ["-o", model, *TINY[:2], *TINY[4:], "--checkpoint", tmp_path / "ck"]
+    assert run(capsys, "train", text, *options, "--epochs", "1")[0] == 0
+    before = config.read_bytes()
+    assert run(capsys, "train", text, *options, "--epochs", "2")[0] == 1
+    assert config.read_bytes() == before
+    assert run(capsys, "train", config, "-o", model)[0] == 1  # the text is where the configuration would go
+    assert run(capsys, "train", text, "-o", config)[0] == 1
+    assert config.read_bytes() == before
+
+
 def test_configurations_are_what_was_written(tmp_path):
     values = {
         "text": 'a "quoted" \\ line\n\x7f\t\U0001f600', "whole": -3, "real": 1e-5, "large": 1e300, "list": ["a", 1.5],

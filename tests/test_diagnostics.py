@@ -154,7 +154,7 @@ def test_errors():
         gradient_flow(layer, x, dy=np.zeros((N, T, H)), loss=lambda y: (0, y))
     with pytest.raises(TypeError, match=r"loss must return a tuple \(loss, dy, ...\), got ndarray"):
         gradient_flow(layer, x, loss=lambda y: y)
-    with pytest.raises(TypeError, match="layer_or_model must be an RNN, LSTM, GRU or model, got Dense"):
+    with pytest.raises(TypeError, match="layer_or_model must be an RNN, LSTM, GRU or LanguageModel, got Dense"):
         gradient_flow(fastrnn.Dense(I, H), x)
     with pytest.raises(TypeError, match="a layer takes one array, x, got 2 arguments"):
         gradient_flow(layer, x, x)

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt as stop:
-        print(f"fastrnn: {stop or 'interrupted'}", file=sys.stderr)
+        print(f"fastrnn: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -113,7 +113,7 @@ def gradient_flow(
     Parameters
     ----------
     layer_or_model : RNN, LSTM, GRU or model
-        A model is one of `fastrnn.models`, fitted.
+        The model is a `LanguageModel`, fitted without contexts.
     *data : array or str
         Of a layer x, as for its `forward`; of a model what it is scored on: of a `LanguageModel` a text.
     dy : array, optional
@@ -183,7 +183,7 @@ def _case(target: Any, data: tuple[Any, ...]) -> tuple[Any, Any, Loss | None]:
         layer, x, loss = target._flow_case(*data)
         return layer, x, loss
     if not isinstance(target, RecurrentBase):
-        raise TypeError(f"layer_or_model must be an RNN, LSTM, GRU or model, got {type(target).__name__}")
+        raise TypeError(f"layer_or_model must be an RNN, LSTM, GRU or LanguageModel, got {type(target).__name__}")
     if len(data) != 1:
         raise TypeError(f"a layer takes one array, x, got {len(data)} arguments")
     return target, data[0], None

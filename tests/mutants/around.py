@@ -9,6 +9,12 @@ STREAM = "test_stream.py::test_equals_a_call_over_the_sequence[1-33-65-2-float64
 
 AROUND = [
     compiled(
+        "stream-keeps-the-former-traits", ENGINE + "forward.pxi",
+        "    f.step.H, f.step.traits = w.H, &w.traits\n",
+        "    f.step.H = w.H\n    if f.step.traits == NULL:\n        f.step.traits = &w.traits\n",
+        "test_stream.py::test_nothing_of_former_parameters_is_read[False]",
+    ),
+    compiled(
         "softmax-target-not-subtracted", ENGINE + "softmax.pxi",
         "        at[0] -= <real>scale\n", "        at[0] -= 0\n",
         "test_dense.py::test_softmax_cross_entropy_equals_reference[5-mean-float64]",

@@ -11,6 +11,11 @@ RESUMED = "test_training.py::test_an_interrupted_training_resumes_with_the_same_
 
 TRAINING = [
     Mutant(
+        "configuration-of-a-refused-training-stays", PACKAGE + "cli_language.py",
+        "            path.write_bytes(before)\n", "            pass\n",
+        "test_cli.py::test_a_refused_training_leaves_the_configuration_of_the_one_before",
+    ),
+    Mutant(
         "step-schedule-an-epoch-early", TRAIN + "schedules.py",
         "over = at.epoch - 1 - (",
         "over = at.epoch - (",

@@ -40,7 +40,9 @@ def step_labels(y: Any, lengths: Array) -> Array:
 
 
 def check_kind(labels: Array) -> Array:
-    """Refuse real numbers, which are no labels."""
+    """Refuse real numbers, which are no labels, and what a file would not give back."""
+    if labels.dtype.kind not in "biufcUO":
+        raise TypeError(f"y must hold labels that are strings, integers or booleans, got dtype {labels.dtype}")
     if labels.dtype.kind == "c" or (labels.dtype.kind == "f" and (labels != np.round(labels)).any()):
         raise TypeError("y must hold labels, got real numbers, which SequenceRegressor is for")
     return labels

@@ -340,6 +340,8 @@ class LanguageModel(Model):
             A symbol that ends the text, which then is without it: a character, a word, or a line break.
         """
         check_text(prompt, "prompt", least=0)
+        if self.__dict__.get("context_") is not None:
+            raise ValueError("context must be given, since the model was fitted with contexts: use generate(context=)")
         return self.generate(length, [prompt], temperature, top_k, random_state, top_p=top_p, stop=stop)[0]
 
     def generate(

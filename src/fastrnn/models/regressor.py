@@ -130,6 +130,7 @@ class SequenceRegressor(StackModel):
         """Return R², the share of the variance of y that is predicted, over all steps; the mean over the K numbers."""
         self._check_fitted()
         inputs, targets = self._pairs(self._given(X, lengths), y)
+        self._check_width(targets)
         outputs, true = self._outputs(self.coder_.encode(inputs)), targets
         if isinstance(targets, Sequences):
             outputs, true = np.concatenate(outputs), np.concatenate(list(targets.real()))
@@ -209,10 +210,13 @@ class SequenceRegressor(StackModel):
 
     def _examples(self, X: Sequences, y: Any) -> Examples:
         inputs, targets = self._pairs(X, y)
+        self._check_width(targets)
+        return Examples(self.coder_.encode(inputs), targets)
+
+    def _check_width(self, targets: Any) -> None:
         K, width = self.output_.out_features, width_of(targets)
         if width != K:
             raise ValueError(f"y must have {K} numbers, as in training, got {width}")
-        return Examples(self.coder_.encode(inputs), targets)
 
     def _count(self, examples: Examples) -> int:
         return int(examples.inputs.lengths.sum()) if self.pooling is None else len(examples.inputs)
