@@ -90,7 +90,7 @@ MEMORY = [
     Mutant(
         "segments-gates-of-whole-weights", LAYERS + "tape.py",
         "whole.whole(self.weights or self", "whole.whole(self",
-        "test_checkpoint.py::test_every_option[3-1-gru]",
+        "test_checkpoint.py::test_every_option[gru-3-1]",
     ),
     segments(
         "each-ends-the-sums", ENGINE + "backward.pxi",
@@ -100,7 +100,7 @@ MEMORY = [
     compiled(
         "segments-gradients-of-c-as-narrow-as-h", SEGMENTS,
         'part_of(optional(dc, "dc"), k, c_size)', 'part_of(optional(dc, "dc"), k, h_size)',
-        "test_checkpoint.py::test_every_option[3-1-projected]",
+        "test_checkpoint.py::test_every_option[projected-3-1]",
     ),
     compiled(
         "segments-none-without-steps", SEGMENTS,
@@ -110,7 +110,7 @@ MEMORY = [
     Mutant(
         "half-c-as-narrow-as-h", SEGMENTS,
         "np.array(initial[0, k]), initial.shape[3]", "np.array(initial[0, k]), tape.h.shape[3]",
-        "test_checkpoint.py::test_bfloat16_of_every_option[1-1-projected]", "float64",
+        "test_checkpoint.py::test_bfloat16_of_every_option[projected-1-1]", "float64",
     ),
     compiled(
         "bfloat-ties-away-from-zero", "csrc/bfloat.h",
