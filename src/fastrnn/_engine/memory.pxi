@@ -5,7 +5,7 @@ cdef extern from "memory.h" nogil:
     void aligned_release(void* p)
 
 cdef enum:
-    KEPT = 64                # buffers kept for reuse
+    KEPT = 256               # buffers kept for reuse: a training step of several layers takes dozens
     KEPT_BYTES = 1 << 28     # and their bytes in all
 
 cdef char* kept_data[KEPT]
