@@ -53,12 +53,15 @@ cdef Buffer take(size_t size, size_t slack=65536):
     What is handed to a user may stay with him for long: it takes no `slack`."""
     global fresh_bytes
     cdef Buffer buffer = Buffer.__new__(Buffer)
-    cdef int i
-    for i in range(kept_count - 1, -1, -1):
+    cdef int i, best = -1
+    for i in range(kept_count):  # the smallest that will do, so that others find theirs; of equal ones the newest
         if size <= kept_size[i] <= (2 * size + slack if slack else size + size // 8):
-            buffer.size = kept_size[i]
-            buffer.data = unkeep(i)
-            return buffer
+            if best < 0 or kept_size[i] <= kept_size[best]:
+                best = i
+    if best >= 0:
+        buffer.size = kept_size[best]
+        buffer.data = unkeep(best)
+        return buffer
     buffer.data = <char*>aligned_allocate(size if size else 64)
     if buffer.data == NULL:
         raise MemoryError(f"could not allocate {size} bytes")
