@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -381,6 +382,35 @@ def test_a_repeated_call_allocates_its_outputs_alone(cell, layers, directions):
         before = allocated()
         held += [layer(x, **options, out=out)[0] for _ in range(3)]
         assert allocated() == before
+
+
+def test_other_calls_at_the_same_time():
+    """The gradient between two layers lasts through the descent, whatever other threads ask of the engine."""
+    layer, other = (fastrnn.LSTM(8, 64, 3, seed=seed) for seed in (0, 1))
+    x, done = normal("x", 16, 400, 8), threading.Event()
+
+    def train():
+        y, _, tape = layer.forward(x, checkpoint="sqrt")
+        return layer.backward(tape, y)
+
+    def disturb():
+        while not done.is_set():
+            for N in (4, 8, 16, 12):
+                y, _, tape = other.forward(x[:N, :24])
+                other.backward(tape, y)
+
+    expected = train()
+    threads = [threading.Thread(target=disturb) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        results = [train() for _ in range(20)]
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    for result in results:
+        assert_same_bits(result, expected)
 
 
 # Refusals

@@ -17,6 +17,12 @@ def half(name: str, old: str, new: str, case: str) -> Mutant:
 
 
 MEMORY = [
+    compiled(
+        "segments-gradient-between-layers-let-go", SEGMENTS,
+        "                sent = pooled((steps, N, P))\n                b.dx = window_of(sent, t0)\n",
+        "                passed = sent = pooled((steps, N, P))\n                b.dx = window_of(sent, t0)\n",
+        "test_checkpoint.py::test_other_calls_at_the_same_time",
+    ),
     segments(
         "states-in-the-same-place", ENGINE + "forward.pxi",
         "((s - f.s0) % 2)", "(s % 2)",

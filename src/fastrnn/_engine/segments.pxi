@@ -344,18 +344,18 @@ cdef descend_group(Segments tape, list weights, Py_ssize_t g, above, below, dh, 
                 b.ids, b.x = ids_of(places), input_rows(places)
             b.last0 = tape.latest(s, d)
             if l < layers - 1:
-                b.dy = window_of(passed, t0)
+                b.dy = window_of(passed, t0)  # which has to last through the descent
             elif above is not None:
                 rows = rows_of(above)
                 b.dy = columns_of(&rows, d * P)
             if l:
-                passed = pooled((steps, N, P))
-                b.dx = window_of(passed, t0)
+                sent = pooled((steps, N, P))
+                b.dx = window_of(sent, t0)
             elif below is not None:
                 b.dx = rows_of(below)
             descend_segment(b, tape.start(s), tape.start(s + 1))
-            if l and tape.dropout is not None:
-                passed = dropped(passed, tape.dropout, group[l] - 1, t0)
+            if l:
+                passed = sent if tape.dropout is None else dropped(sent, tape.dropout, group[l] - 1, t0)
     for l in range(layers):
         end_backward(&runs[l])
 
