@@ -123,6 +123,11 @@ def test_errors_are_one_line(capsys, texts, series, tmp_path):
     short = write(tmp_path / "short.csv", [("a", "b"), ("1",)])
     alone = write(tmp_path / "alone.csv", [("a",), ("1",)])
     letters = write(tmp_path / "letters.csv", [("a",), ("x",)])
+    twice = write(tmp_path / "twice.csv", [("a", "a"), ("1", "2")])
+    uneven, cut, empty = tmp_path / "uneven.npz", tmp_path / "cut.npz", tmp_path / "empty.npy"
+    np.savez(uneven, X=np.zeros((2, 3)), y=[1])
+    cut.write_bytes(uneven.read_bytes()[:100])
+    empty.touch()
     lm = tmp_path / "lm"
     fit = {"epochs": 1, "batch_size": 2, "sequence_length": 8, "verbose": 0}
     fastrnn.save(LanguageModel(hidden_size=4, num_layers=1, random_state=0).fit("abc" * 20, **fit), lm)
@@ -131,7 +136,13 @@ def test_errors_are_one_line(capsys, texts, series, tmp_path):
         (["classify", short], "must have 2 cells in every row, got 1 in row 2"),
         (["classify", alone], "must have a column of texts and one of labels"),
         (["classify", texts, "--label", "kind"], "has no column 'kind'; it has id, text, label"),
-        (["classify", tmp_path / "x.txt"], "must be a .csv, .tsv, .npy or .npz"),
+        (["classify", tmp_path / "x.txt"], "must be a .csv, .tsv or .npz"),
+        (["forecast", tmp_path / "x.npz", "--steps", "1"], "must be a .csv, .tsv or .npy"),
+        (["classify", twice], "must have different names in its header line, got a, a"),
+        (["classify", uneven], "must have as many rows in y as in X, got (1,) and (2, 3)"),
+        (["classify", cut], "cut.npz is damaged, or no file of NumPy's with plain arrays"),
+        (["forecast", empty, "--steps", "1"], "empty.npy is damaged"),
+        (["forecast", series, "--steps", "1", "--columns", "load", "load"], "--columns must be different ones"),
         (["classify", texts, "-o", texts], "give the model another name"),
         (["classify", texts, "--model", lm], "must hold a SequenceClassifier, got a LanguageModel"),
         (["forecast", letters, "--steps", "1"], "has no column of numbers"),

@@ -9,7 +9,8 @@ from helpers import CELLS, assert_close, assert_same_bits, is_lstm, make, normal
 
 import fastrnn
 from fastrnn import _engine, reference
-from fastrnn.reference.quantized import levels, to_bfloat16
+from fastrnn.reference.quantized import levels
+from fastrnn.reference.sequence import bfloat16
 
 PRECISIONS = ("bfloat16", "int8")
 every_cell = pytest.mark.parametrize("cell", CELLS)
@@ -19,7 +20,7 @@ each_precision = pytest.mark.parametrize("precision", PRECISIONS)
 def with_bfloat16_weights(layer):
     """A float32 layer whose weights were rounded."""
     rounded = copy.deepcopy(layer)
-    rounded.load_state_dict({k: to_bfloat16(v) if "weight" in k else v for k, v in layer.state_dict().items()})
+    rounded.load_state_dict({k: bfloat16(v) if "weight" in k else v for k, v in layer.state_dict().items()})
     return rounded
 
 
@@ -91,7 +92,7 @@ def test_ties_go_to_even():
     layer.set_parameters(weight_ih_l0=values.view("float32")[None])
     expected = np.array([0x3F80, 0x3F82, 0x3F81, 0x3F81, 0x8000], np.uint16)
     np.testing.assert_array_equal(layer.quantize("bfloat16")._codes()[0][0][:, 0], expected)
-    np.testing.assert_array_equal(to_bfloat16(values.view("float32")).view(np.uint32) >> 16, expected)
+    np.testing.assert_array_equal(bfloat16(values.view("float32")).view(np.uint32) >> 16, expected)
 
 
 @each_precision

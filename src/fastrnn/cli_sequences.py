@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,12 +159,15 @@ def read_examples(arguments: argparse.Namespace) -> tuple[Any, list[Any] | None,
     """Return X, y where there are labels, and lengths where there are some."""
     path = arguments.file
     if path.endswith(".npz"):
-        with np.load(path) as arrays:
-            if "X" not in arrays:
-                raise ValueError(f"{path} must have an array X, got {', '.join(arrays)}")
-            y = arrays["y"].tolist() if "y" in arrays else None
-            return arrays["X"], y, arrays["lengths"] if "lengths" in arrays else None
-    table = read_table(path)
+        arrays = read_arrays(path)
+        if not isinstance(arrays, dict) or "X" not in arrays:
+            raise ValueError(f"{path} must have an array X, got {', '.join(arrays)}")
+        X, y, lengths = arrays["X"], arrays.get("y"), arrays.get("lengths")
+        for name, array in (("y", y), ("lengths", lengths)):
+            if array is not None and array.shape[:1] != X.shape[:1]:
+                raise ValueError(f"{path} must have as many rows in {name} as in X, got {array.shape} and {X.shape}")
+        return X, None if y is None else y.tolist(), lengths
+    table = read_table(path, ".npz")
     names = list(table)
     text = names[0] if arguments.text is None else arguments.text
     label = names[-1] if arguments.label is None else arguments.label
@@ -178,12 +182,14 @@ def read_series(arguments: argparse.Namespace) -> tuple[list[str], Array]:
     """Return the names of the columns, and the series (T, I)."""
     path = arguments.file
     if path.endswith(".npy"):
-        series = np.load(path)
-        if series.ndim not in (1, 2) or series.dtype.kind not in "fiu":
-            raise ValueError(f"{path} must hold numbers (T,) or (T, I), got {series.dtype} {series.shape}")
-        series = series.reshape(len(series), -1).astype(np.float64)
+        series = read_arrays(path)
+        if isinstance(series, dict) or series.ndim not in (1, 2) or series.dtype.kind not in "fiu":
+            raise ValueError(f"{path} must hold numbers, (T,) or (T, I)")
+        series = series.reshape(len(series), -1 if len(series) else 1).astype(np.float64)
         return [f"column {k + 1}" for k in range(series.shape[1])], series
-    table = read_table(path)
+    table = read_table(path, ".npy")
+    if arguments.columns and len(set(arguments.columns)) < len(arguments.columns):
+        raise ValueError(f"--columns must be different ones, got {' '.join(arguments.columns)}")
     chosen = arguments.columns or [name for name, cells in table.items() if all(map(is_number, cells))]
     if not chosen:
         raise ValueError(f"{path} has no column of numbers, only {', '.join(table)}")
@@ -194,11 +200,21 @@ def read_series(arguments: argparse.Namespace) -> tuple[list[str], Array]:
     return chosen, np.array([[float(cell) for cell in table[name]] for name in chosen]).T
 
 
-def read_table(path: str) -> Columns:
-    """Return the columns of a table by the names in its first line."""
+def read_arrays(path: str) -> Any:
+    """Return the array of a .npy file, or those of a .npz by name."""
+    try:
+        with open(path, "rb") as file:  # which a damaged archive would leave open
+            found = np.load(file)
+            return found if isinstance(found, np.ndarray) else dict(found)
+    except (EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged, or no file of NumPy's with plain arrays") from error
+
+
+def read_table(path: str, arrays: str) -> Columns:
+    """Return the columns of a table by the names in its first line; `arrays`: what else the command reads."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".csv", ".tsv"):
-        raise ValueError(f"{path} must be a .csv, .tsv, .npy or .npz")
+        raise ValueError(f"{path} must be a .csv, .tsv or {arrays}")
     with open(path, encoding="utf-8-sig", newline="") as file:
         try:
             rows = [row for row in csv.reader(file, delimiter="\t" if suffix == ".tsv" else ",") if row]
@@ -206,6 +222,8 @@ def read_table(path: str) -> Columns:
             raise ValueError(f"{path} is not a table in UTF-8: {error}") from error
     if len(rows) < 2:
         raise ValueError(f"{path} must have a header line and rows below it, got {len(rows)} lines")
+    if len(set(rows[0])) < len(rows[0]):
+        raise ValueError(f"{path} must have different names in its header line, got {', '.join(rows[0])}")
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             raise ValueError(f"{path} must have {len(rows[0])} cells in every row, got {len(row)} in row {number}")

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrnn.reference.sequence import bfloat16
+
 Array = NDArray[Any]
 
 PRECISIONS = ("bfloat16", "int8")
@@ -27,14 +29,6 @@ def levels(rows: Array) -> tuple[Array, Array]:
     return np.rint(rows * factor).astype(np.int64), most / np.float32(127)
 
 
-def to_bfloat16(array: Array) -> Array:
-    """Return float32 numbers rounded to the nearest that has 8 significant bits, ties to even."""
-    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
-    odd = bits >> 16 & 1
-    rounded: Array = ((bits + 0x7FFF + odd) & 0xFFFF0000).view(np.float32)
-    return rounded
-
-
 class QuantizedMatrix(np.ndarray[Any, Any]):
     """A matrix (G·H, K) of integer levels times each row's scale; ``rows @ matrix.T`` rounds the rows likewise."""
 
@@ -46,6 +40,6 @@ class QuantizedMatrix(np.ndarray[Any, Any]):
 def quantized(matrix: Array, precision: str) -> Array:
     """Return a weight matrix (G·H, K) as a layer of low precision has it, in float64."""
     if precision == "bfloat16":
-        return to_bfloat16(matrix).astype(np.float64)
+        return bfloat16(matrix.astype(np.float64))
     q, scale = levels(matrix)
     return (q * scale.astype(np.float64)).view(QuantizedMatrix)
