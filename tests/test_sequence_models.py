@@ -344,6 +344,15 @@ def test_score_is_r_squared(kind):
         assert_close(model.score(FEATURES), expected, 1e-9)
 
 
+@pytest.mark.parametrize("kind", ["regressor", "regressor steps"])
+def test_scores_refuse_targets_of_another_width(kind):
+    """They would be stretched to those of training."""
+    model, X, y = fitted(kind)
+    wide = [np.stack([row, row, row], -1) for row in y] if isinstance(y, list) else np.stack([y[:, 0]] * 3, -1)
+    with pytest.raises(ValueError, match=r"y must have \d numbers, as in training, got 3"):
+        model.score(X, wide)
+
+
 @pytest.mark.parametrize("loss", ["squared", "absolute", "huber"])
 def test_losses_are_of_the_name(loss):
     model = SequenceRegressor(loss=loss, delta=0.4, hidden_size=5, standardize=False, dtype="float64", random_state=0)

@@ -11,6 +11,22 @@ BACKEND = "oracles/test_onnx_backend.py::"
 
 KERAS_AND_ONNX = [
     Mutant(
+        "onnx-indices-of-elements-stretched", INTEROP + "_onnx_operators.py",
+        'places[node.get("axis", default=0)] = indices\n    return x[tuple(places)]',
+        'return np.take_along_axis(x, indices, axis=node.get("axis", default=0))',
+        ONNX + "test_gathered_elements_are_as_many_as_indices[shape0]",
+    ),
+    Mutant(
+        "keras-low-rank-weights-passed-over", INTEROP + "_keras_parse.py",
+        'if config.get("lora_rank"):', 'if config.get("lora_rang"):',
+        KERAS + "test_low_rank_weights_are_refused",
+    ),
+    Mutant(
+        "keras-training-in-a-call-passed-over", INTEROP + "_keras_parse.py",
+        "    if options:\n", "    if len(options) > 9:\n",
+        KERAS + "test_calls_in_training_are_refused",
+    ),
+    Mutant(
         "keras-gates-not-swapped", INTEROP + "_keras_weights.py",
         "np.concatenate([second, first, third], axis=-1)", "np.concatenate([first, second, third], axis=-1)",
         KERAS + "test_layer[gru-float32-bias-whole]",

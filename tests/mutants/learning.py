@@ -11,6 +11,11 @@ COUNTED = "test_diagnostics.py::test_all_is_counted_over_real_steps[lstm-batch_f
 
 LEARNING = [
     Mutant(
+        "candidate-saturated-as-the-gates", "src/fastrnn/diagnostics.py",
+        '"g": 1, "n": 1}', '"g": 0, "n": 0}',
+        "test_diagnostics.py::test_other_activations_and_sparse_gradients",
+    ),
+    Mutant(
         "course-softmax-over-the-batch", COURSE + "_columns.py",
         "e / e.sum(axis=0)", "e / e.sum()",
         "test_course.py::test_softmax",

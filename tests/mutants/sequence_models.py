@@ -10,6 +10,21 @@ DECODER = "test_encoder_decoder.py::"
 
 SEQUENCE_MODELS = [
     Mutant(
+        "column-twice-is-taken", "src/fastrnn/cli_sequences.py",
+        "len(set(rows[0])) < len(rows[0])", "len(set(rows[0])) > len(rows[0])",
+        "test_cli_sequences.py::test_errors_are_one_line",
+    ),
+    Mutant(
+        "labels-fewer-than-rows-named-as-others", "src/fastrnn/cli_sequences.py",
+        "as many rows in {name} as in X", "as many rows in X as in {name}",
+        "test_cli_sequences.py::test_errors_are_one_line",
+    ),
+    Mutant(
+        "targets-of-another-width-are-scored", MODELS + "regressor.py",
+        "        self._check_width(targets)\n        outputs, true", "        outputs, true",
+        TEST + "test_scores_refuse_targets_of_another_width",
+    ),
+    Mutant(
         "last-state-of-the-first-layer", MODELS + "_pooling.py",
         "return h[-D:].swapaxes(0, 1)", "return h[:D].swapaxes(0, 1)",
         TEST + "test_last_state_of_both_directions",

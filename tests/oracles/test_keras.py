@@ -337,6 +337,20 @@ def test_refused(name, tmp_path):
             interop.from_keras(source)
 
 
+def test_low_rank_weights_are_refused():
+    model = chain(L.LSTM(H), L.Dense(3))
+    model.layers[-1].enable_lora(2)
+    with pytest.raises(ValueError, match="weights of LoRA"):
+        interop.from_keras(model)
+
+
+def test_calls_in_training_are_refused():
+    x = keras.Input((None, I))
+    model = keras.Model(x, L.Dropout(0.5)(L.LSTM(H)(x), training=True))
+    with pytest.raises(ValueError, match="called with training"):
+        interop.from_keras(model)
+
+
 def test_functional_models_that_are_no_chain():
     x = keras.Input((None, I))
     h = L.LSTM(H, return_sequences=True)(x)

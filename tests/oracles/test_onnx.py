@@ -182,6 +182,15 @@ def test_layout(operator, direction):
     assert_same_bits(got, {name: batch_first(value) for name, value in expected.items()})
 
 
+@pytest.mark.parametrize("shape", [(1, 2), (2, 3), (3, 1)])
+def test_gathered_elements_are_as_many_as_indices(shape):
+    """Indices are not stretched to the data's other axes, of which they may cover a part."""
+    indices = np.random.default_rng(0).integers(0, 4, shape)
+    node = onnx.helper.make_node("GatherElements", ["X", "indices"], ["Y"], axis=1)
+    inputs = {"X": normal("X", 3, 4, dtype="float32"), "indices": indices}
+    assert_equals_onnxruntime(graph_of([node], inputs, ["Y"]), inputs, 0)
+
+
 def batch_first(value):
     return value if value.ndim == 1 else np.ascontiguousarray(value.swapaxes(0, 1))
 
