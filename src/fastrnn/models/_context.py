@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from fastrnn.layers import Dense
 from fastrnn.layers._parameter import as_array
 from fastrnn.layers._targets import IGNORED
+from fastrnn.models._batches import batches_by_length
 from fastrnn.models.vocabulary import Vocabulary
 
 Array = NDArray[Any]
-
-POOL = 32  # batches whose texts are sorted by length together
 
 
 @dataclass(frozen=True)
@@ -93,12 +92,11 @@ class Texts:
     def batches(self, N: int, rng: np.random.Generator | None) -> Iterator[tuple[Array, Array, Array, Array]]:
         """Give ids and targets (n, T), lengths (n,) and contexts of N texts after the other, in any order by `rng`."""
         lengths = np.array([len(ids) - 1 for ids in self.ids])
-        order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
-        pools = [order[start : start + POOL * N] for start in range(0, len(order), POOL * N)]
-        order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
-        starts = np.arange(0, len(order), N)
-        for start in starts if rng is None else rng.permutation(starts):
-            chosen = order[start : start + N]
+        if rng is None:
+            pieces = np.split(np.argsort(lengths, kind="stable"), range(N, len(lengths), N))
+        else:
+            pieces = batches_by_length(lengths, N, rng)
+        for chosen in pieces:
             T = lengths[chosen].max()
             inputs = np.zeros((len(chosen), T), np.int32)
             targets = np.full((len(chosen), T), IGNORED, np.int32)
