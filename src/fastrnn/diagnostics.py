@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrnn._gradients import check_number
 from fastrnn.layers._arguments import time_major
 from fastrnn.layers._recurrent import RecurrentBase
 from fastrnn.layers.sparse import SparseRows
 from fastrnn.layers.tape import Tape
-from fastrnn.optim import check_number
 
 __all__ = ["GradientFlow", "gradient_flow"]
 

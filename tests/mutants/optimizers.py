@@ -11,6 +11,7 @@ def rule(name: str, precision: str = "float64") -> str:
 
 
 OPTIM = "src/fastrnn/optim.py"
+GRADIENTS = "src/fastrnn/_gradients.py"
 
 OPTIMIZERS = [
     compiled(
@@ -177,21 +178,21 @@ OPTIMIZERS = [
     ),
     Mutant(
         "clip-each-array-by-itself",
-        OPTIM,
+        GRADIENTS,
         "        for array in arrays:\n            array *= array.dtype.type(factor)",
         "        for array in arrays:\n            array *= array.dtype.type(min(1, limit / np.linalg.norm(array)))",
         "test_optim.py::test_clip_grad_norm[0-float64]",
     ),
     Mutant(
         "clip-scales-up",
-        OPTIM,
+        GRADIENTS,
         "if factor < 1 and norm < math.inf:",
         "if norm < math.inf:",
         "test_optim.py::test_clip_grad_norm[0-float64]",
     ),
     Mutant(
         "clip-value-from-below-only",
-        OPTIM,
+        GRADIENTS,
         "np.clip(array, -limit, limit, out=array)",
         "np.clip(array, -limit, None, out=array)",
         "test_optim.py::test_clip_grad_value[0-float32]",

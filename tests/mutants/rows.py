@@ -15,6 +15,7 @@ def fault(name: str, file: str, old: str, new: str, test: str) -> Mutant:
 
 
 OPTIM = "src/fastrnn/optim.py"
+GRADIENTS = "src/fastrnn/_gradients.py"
 
 ROWS = [
     compiled(
@@ -56,7 +57,7 @@ ROWS = [
         "rows-taken-by-all", OPTIM, "        return type(self).__name__\n", '        return ""\n', REFUSAL + "[Adam]",
     ),
     fault(
-        "rows-not-clipped", OPTIM,
+        "rows-not-clipped", GRADIENTS,
         "array = gradient.values if isinstance(", "array = gradient.values.copy() if isinstance(",
         UPDATE + "[sgd-value-float32]",
     ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.optim import leaves
+from fastrnn._gradients import leaves
 
 if TYPE_CHECKING:
     from fastrnn.train.loop import Run
