@@ -82,7 +82,7 @@ OPTIMIZERS = [
         ENGINE + "update.pxi",
         "total[k] += <double>a[j + k] * <double>a[j + k]",
         "total[k] += a[j + k] * a[j + k]",
-        "test_optim.py::test_clip_grad_norm_of_large_and_many_numbers",
+        "test_clipping.py::test_clip_grad_norm_of_large_and_many_numbers",
         "float32",
     ),
     compiled(
@@ -97,7 +97,7 @@ OPTIMIZERS = [
         ENGINE + "update.pxi",
         "total[0] += <double>a[j] * <double>a[j]",
         "pass",
-        "test_optim.py::test_clip_grad_norm_of_every_size[float32]",
+        "test_clipping.py::test_clip_grad_norm_of_every_size[float32]",
     ),
     Mutant(
         "sgd-first-step-dampened",
@@ -181,20 +181,20 @@ OPTIMIZERS = [
         GRADIENTS,
         "        for array in arrays:\n            array *= array.dtype.type(factor)",
         "        for array in arrays:\n            array *= array.dtype.type(min(1, limit / np.linalg.norm(array)))",
-        "test_optim.py::test_clip_grad_norm[0-float64]",
+        "test_clipping.py::test_clip_grad_norm[0-float64]",
     ),
     Mutant(
         "clip-scales-up",
         GRADIENTS,
         "if factor < 1 and norm < math.inf:",
         "if norm < math.inf:",
-        "test_optim.py::test_clip_grad_norm[0-float64]",
+        "test_clipping.py::test_clip_grad_norm[0-float64]",
     ),
     Mutant(
         "clip-value-from-below-only",
         GRADIENTS,
         "np.clip(array, -limit, limit, out=array)",
         "np.clip(array, -limit, None, out=array)",
-        "test_optim.py::test_clip_grad_value[0-float32]",
+        "test_clipping.py::test_clip_grad_value[0-float32]",
     ),
 ]
