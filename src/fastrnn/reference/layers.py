@@ -76,7 +76,7 @@ class Recurrent(RecurrentBase):
 
     @property
     def _cell(self) -> Cell:
-        raise NotImplementedError
+        raise AssertionError("every layer defines _cell")
 
     def __call__(
         self,
