@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import optim
-from fastrnn.layers._module import check_dtype, check_size
+from fastrnn.layers._module import check_dtype, check_number, check_size
 from fastrnn.models._batches import Sequences, batches_by_length, batches_in_order, real_share, sequences
 from fastrnn.models._language_layers import CELLS
 from fastrnn.models._model import Model, generator
-from fastrnn.train._checks import check_choice, check_number
+from fastrnn.train._checks import check_choice
 from fastrnn.train.checkpoints import fingerprint
 from fastrnn.train.loop import Task, Update, train
 from fastrnn.train.options import OPTIMIZERS, Options, options_of
@@ -66,9 +66,7 @@ class SequenceModel(Model):
         check_size(self.hidden_size, "hidden_size")
         check_size(self.num_layers, "num_layers")
         check_dtype(self.dtype)
-        check_number(self.dropout, "dropout")
-        if self.dropout >= 1:
-            raise ValueError(f"dropout must be below 1, got {self.dropout!r}")
+        check_number(self.dropout, "dropout", below=1)
         for name in ("embedding_size", "max_vocab"):
             if getattr(self, name) is not None:
                 check_size(getattr(self, name), name)

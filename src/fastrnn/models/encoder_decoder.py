@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
-from fastrnn.layers._module import Layer, check_size
+from fastrnn.layers._module import Layer, check_number, check_size
 from fastrnn.layers._targets import IGNORED
 from fastrnn.models._batches import Sequences, batches_in_order, sequences
 from fastrnn.models._beam import beam_search
@@ -17,7 +17,6 @@ from fastrnn.models._coder import Coder
 from fastrnn.models._language_layers import CELLS
 from fastrnn.models._pooling import last
 from fastrnn.models._sequence import Examples, SequenceModel
-from fastrnn.train._checks import check_number
 from fastrnn.train.loop import Update
 
 Array = NDArray[Any]

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from fastrnn import losses
 from fastrnn.layers._arguments import floating
-from fastrnn.layers._module import check_size
+from fastrnn.layers._module import check_number, check_size
 from fastrnn.models._batches import Sequences, next_steps, sequences
 from fastrnn.models._coder import Scale
 from fastrnn.models._sequence import Examples
 from fastrnn.models._stack import StackModel
 from fastrnn.models.tagger import together
-from fastrnn.train._checks import check_choice, check_number
+from fastrnn.train._checks import check_choice
 
 Array = NDArray[Any]
 
