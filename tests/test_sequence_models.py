@@ -462,7 +462,7 @@ ERRORS = [
     ("classifier", lambda m: m.set_params(cell="cnn").fit(IDS, LABELS), ValueError, "cell must be one of"),
     ("classifier", lambda m: m.set_params(pooling="sum").fit(IDS, LABELS), ValueError, "pooling must be one of"),
     ("classifier", lambda m: m.set_params(pooling=None).fit(IDS, LABELS), ValueError, "pooling must be"),
-    ("classifier", lambda m: m.set_params(dropout=1).fit(IDS, LABELS), ValueError, "dropout must be a number from 0 to bel"),
+    ("classifier", lambda m: m.set_params(dropout=1).fit(IDS, LABELS), ValueError, "dropout must be a number from"),
     ("classifier", lambda m: m.fit([np.array([-1, 2])], [0]), ValueError, "X must hold ids from 0"),
     ("classifier", lambda m: m.fit(IDS, LABELS).predict([np.array([4])]), ValueError, "from 0 to 3, got 4 in row 0"),
     ("classifier", lambda m: m.fit(IDS, LABELS).predict(FEATURES), TypeError, "X must hold ids, as in training"),
