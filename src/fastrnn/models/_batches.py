@@ -130,6 +130,13 @@ def ragged(X: Iterable[Any], name: str, numbers: bool) -> Sequences:
     return Sequences(rows, np.array([len(row) for row in rows], np.int64), kind, flat=flat)
 
 
+def check_some(X: Sequences, name: str = "X") -> None:
+    """Refuse sequences of which none has a step."""
+    if not X.lengths.any():
+        got = f"{len(X)} empty ones" if len(X) else "none"
+        raise ValueError(f"{name} must hold at least one step of one sequence, got {got}")
+
+
 def next_steps(X: Sequences) -> tuple[Sequences, Sequences]:
     """Return each row but its last step, and what follows each of these steps."""
     lengths = np.maximum(X.lengths - 1, 0)

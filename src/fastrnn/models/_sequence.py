@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from fastrnn import optim
 from fastrnn.layers._module import check_dtype, check_number, check_size
-from fastrnn.models._batches import Sequences, batches_by_length, batches_in_order, real_share, sequences
+from fastrnn.models._batches import (
+    Sequences,
+    batches_by_length,
+    batches_in_order,
+    check_some,
+    real_share,
+    sequences,
+)
 from fastrnn.models._language_layers import CELLS
 from fastrnn.models._model import Model, generator
 from fastrnn.train._checks import check_choice
@@ -157,6 +164,7 @@ class SequenceModel(Model):
             "clip_norm": clip_norm, "verbose": verbose, **training,
         })  # fmt: skip
         N, given = check_size(batch_size, "batch_size"), self._given(X, lengths)
+        check_some(given)
         before = dict(self.__dict__)
         try:
             self._start(given, y)
@@ -171,8 +179,6 @@ class SequenceModel(Model):
 
     def _start(self, X: Sequences, y: Any) -> None:
         """Set all that training starts from."""
-        if len(X) == 0 or not X.lengths.any():
-            raise ValueError(f"X must hold at least one step of one sequence, got {len(X)} sequences")
         self._check()
         rng = generator(self.random_state)
         self._order = int(rng.integers(2**63))
@@ -223,6 +229,7 @@ class SequenceModel(Model):
         """
         options = Options(1, optimizer, learning_rate, "constant", clip_norm, verbose=0)
         given = self._given(X, lengths)
+        check_some(given)
         before = dict(self.__dict__)
         try:
             if not hasattr(self, "history_"):
@@ -259,7 +266,9 @@ class SequenceModel(Model):
         if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
             raise ValueError("validation must be (X, y) or (X, y, lengths)")
         X, y, lengths = (*validation, None)[:3]
-        return self._examples(self._given(X, lengths, "X of validation"), y)
+        given = self._given(X, lengths, "X of validation")
+        check_some(given, "X of validation")
+        return self._examples(given, y)
 
     def _given(self, X: Any, lengths: Any, name: str = "X") -> Sequences:
         return sequences(X, lengths, name, self._numbers)

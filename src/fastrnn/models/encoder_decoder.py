@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
 from fastrnn.layers._module import Layer, check_number, check_size
 from fastrnn.layers._targets import IGNORED
-from fastrnn.models._batches import Sequences, batches_in_order, sequences
+from fastrnn.models._batches import Sequences, batches_in_order, check_some, sequences
 from fastrnn.models._beam import beam_search
 from fastrnn.models._coder import Coder
 from fastrnn.models._language_layers import CELLS
@@ -170,6 +170,8 @@ class EncoderDecoder(SequenceModel):
 
     def score(self, X: Any, y: Any, lengths: Any = None, **decoding: Any) -> float:
         """Return the share of the answers that are exactly y; `decoding` as of `predict`."""
+        self._check_fitted()
+        check_some(self._given(X, lengths))
         answers = self.predict(X, lengths, **decoding)
         if len(y) != len(answers):
             raise ValueError(f"y must hold {len(answers)} sequences, got {len(y)}")

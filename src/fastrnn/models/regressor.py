@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastrnn import losses
 from fastrnn.layers._arguments import floating
 from fastrnn.layers._module import check_number, check_size
-from fastrnn.models._batches import Sequences, next_steps, sequences
+from fastrnn.models._batches import Sequences, check_some, next_steps, sequences
 from fastrnn.models._coder import Scale
 from fastrnn.models._sequence import Examples
 from fastrnn.models._stack import StackModel
@@ -124,12 +124,15 @@ class SequenceRegressor(StackModel):
         outputs = self._outputs(self.coder_.encode(given))
         if self.pooling is not None:
             return self._as_result(outputs)
-        return together([self._as_result(row) for row in outputs], given)
+        none = np.empty((0, self.output_.out_features))
+        return together([self._as_result(row) for row in outputs], given, self._as_result(none))
 
     def score(self, X: Any, y: Any = None, lengths: Any = None) -> float:
         """Return R², the share of the variance of y that is predicted, over all steps; the mean over the K numbers."""
         self._check_fitted()
-        inputs, targets = self._pairs(self._given(X, lengths), y)
+        given = self._given(X, lengths)
+        check_some(given)
+        inputs, targets = self._pairs(given, y)
         self._check_width(targets)
         outputs, true = self._outputs(self.coder_.encode(inputs)), targets
         if isinstance(targets, Sequences):
@@ -165,6 +168,8 @@ class SequenceRegressor(StackModel):
             inputs = f"{coder.size} features" if coder.kind == "features" else coder.kind
             raise ValueError(f"forecast needs outputs that can be inputs, got {K} numbers for {inputs}")
         given = coder.encode(self._given(X, lengths))
+        if not len(given):
+            return self._given_form(np.empty((0, count, K)))
         x, counts = coder.batch(given, np.arange(len(given)), self.dtype)
         state = self.recurrent_(x, lengths=counts)[1]
         h = (state[0] if isinstance(state, tuple) else state)[-1]
@@ -195,6 +200,8 @@ class SequenceRegressor(StackModel):
         if y is None:
             if X.kind != "features":
                 raise TypeError(f"y can be left out, for the next step of X, only where X holds numbers, not {X.kind}")
+            if X.lengths.max(initial=0) < 2:
+                raise ValueError("X must hold a sequence of at least 2 steps where y is left out, got none")
             return next_steps(X)
         padded = not isinstance(y, (list, tuple)) and np.asarray(y).dtype != object
         targets = sequences(y, X.lengths if padded else None, "y", numbers=True)

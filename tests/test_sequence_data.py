@@ -1,0 +1,86 @@
+"""What the models of sequences make of data that is empty, not finite or of mixed kinds."""
+
+import numpy as np
+import pytest
+
+from fastrnn.models import EncoderDecoder, SequenceClassifier, SequenceRegressor, SequenceTagger
+
+IDS = [np.array(row) for row in ([0, 1, 2], [3], [1, 1])]
+FEATURES = [np.arange(2.0 * T).reshape(T, 2) for T in (3, 1, 2)]
+TEXTS = ["abc", "d", "bb"]
+TAGS = [["x", "y", "x"], ["y"], ["x", "x"]]
+MODELS = {
+    "classifier": (SequenceClassifier, {}, IDS, ["x", "y", "x"]),
+    "classifier of features": (SequenceClassifier, {"pooling": "max"}, FEATURES, ["x", "y", "x"]),
+    "classifier of texts": (SequenceClassifier, {"pooling": "mean"}, TEXTS, ["x", "y", "x"]),
+    "tagger": (SequenceTagger, {}, IDS, TAGS),
+    "tagger of features": (SequenceTagger, {}, FEATURES, TAGS),
+    "regressor": (SequenceRegressor, {}, FEATURES, [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]),
+    "regressor next": (SequenceRegressor, {"pooling": None}, FEATURES, None),
+    "encoder-decoder": (EncoderDecoder, {}, TEXTS, TEXTS),
+    "encoder-decoder of ids": (EncoderDecoder, {}, IDS, IDS),
+}  # fmt: skip
+every_model = pytest.mark.parametrize("kind", MODELS)
+NOTHING = ([], np.zeros((0, 4), int), np.zeros((0, 4, 2)), np.zeros((0, 0, 3)))
+EMPTY = ([[], []], ["", ""], np.zeros((2, 0), int), np.zeros((2, 0, 3)), [np.zeros((0, 3))] * 2)
+
+
+def new(kind: str):
+    cls, options, X, y = MODELS[kind]
+    return cls(hidden_size=3, random_state=0, **options), X, y
+
+
+def fitted(kind: str):
+    model, X, y = new(kind)
+    return model.fit(X, y, epochs=1, verbose=0)
+
+
+@every_model
+def test_nothing_gives_nothing(kind):
+    model = fitted(kind)
+    for X in NOTHING:
+        assert len(model.predict(X)) == 0
+        if hasattr(model, "forecast"):
+            assert model.forecast(X, 4).shape == (0, 4, 2)
+    if kind.startswith("classifier"):
+        assert model.predict_proba([]).shape == (0, 2)
+    if kind.startswith("tagger"):
+        assert model.predict(NOTHING[1]).shape == (0, 4) and model.predict_proba(NOTHING[1]).shape == (0, 4, 2)
+    if kind == "regressor next":
+        assert model.predict(NOTHING[2]).shape == (0, 4, 2)
+
+
+@every_model
+def test_empty_sequences_are_of_any_kind(kind):
+    model = fitted(kind)
+    expected = [np.asarray(one).tolist() for one in model.predict(EMPTY[0])]
+    assert len(expected) == 2
+    for X in EMPTY:
+        assert [np.asarray(one).tolist() for one in model.predict(X)] == expected
+
+
+@every_model
+def test_nothing_can_be_learned_from_or_scored_on_nothing(kind):
+    model, X, y = new(kind)
+    none = None if y is None else []
+    for given, got in [(given, "none") for given in NOTHING] + [(given, "2 empty ones") for given in EMPTY]:
+        targets = none if got == "none" else y if y is None else [y[0][:0]] * 2
+        message = f"must hold at least one step of one sequence, got {got}"
+        with pytest.raises(ValueError, match=f"^X {message}"):
+            model.fit(given, targets)
+        with pytest.raises(ValueError, match=f"^X {message}"):
+            model.partial_fit(given, targets)
+        with pytest.raises(ValueError, match=f"^X of validation {message}"):
+            model.fit(X, y, validation=(given, targets), verbose=0)
+        for call in (fitted(kind).score, fitted(kind).partial_fit):
+            with pytest.raises(ValueError, match=f"^X {message}"):
+                call(given, targets)
+
+
+def test_no_features_and_no_next_step():
+    for X in (np.zeros((3, 4, 0)), [np.zeros((4, 0))] * 3):
+        with pytest.raises(ValueError, match="X must have at least one feature, got none"):
+            SequenceClassifier().fit(X, [0, 1, 0])
+    model = SequenceRegressor(pooling=None)
+    with pytest.raises(ValueError, match="X must hold a sequence of at least 2 steps where y is left out"):
+        model.fit([[1.0], [2.0], []])
