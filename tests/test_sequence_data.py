@@ -84,3 +84,42 @@ def test_no_features_and_no_next_step():
     model = SequenceRegressor(pooling=None)
     with pytest.raises(ValueError, match="X must hold a sequence of at least 2 steps where y is left out"):
         model.fit([[1.0], [2.0], []])
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_none(wrong):
+    """In features, targets and live input; not in padding."""
+    bad = [FEATURES[0], FEATURES[1], FEATURES[2].copy()]
+    bad[2][1, 0] = wrong
+    array, lengths = np.full((3, 4, 2), wrong), [3, 1, 2]
+    for row, given in zip(array, bad, strict=True):
+        row[: len(given)] = given
+    message = f"X must hold finite numbers, got {wrong} in row 2, step 1"
+    for kind in ("classifier of features", "tagger of features", "regressor", "regressor next"):
+        model, (_, X, y) = fitted(kind), MODELS[kind][1:]
+        for call in (model.fit, model.partial_fit, model.score):
+            with pytest.raises(ValueError, match=f"^{message}"):
+                call(bad, y)
+            with pytest.raises(ValueError, match=f"^{message}"):
+                call(array, y, lengths=lengths)
+        for call in (model.predict, getattr(model, "forecast", None) and (lambda X, model=model: model.forecast(X, 1))):
+            if call is not None:
+                with pytest.raises(ValueError, match=f"^{message}"):
+                    call(bad)
+        with pytest.raises(ValueError, match="X of validation must hold finite numbers"):
+            model.fit(X, y, validation=(bad, y), verbose=0)
+    array[2, 1, 0] = 0
+    fitted("regressor next").fit(array, lengths=lengths, epochs=1, verbose=0)
+
+
+def test_targets_and_live_input_that_are_no_numbers():
+    model, X, _ = new("regressor")
+    with pytest.raises(ValueError, match="y must hold finite numbers, got nan in row 1"):
+        model.fit(X, [[1.0, 2.0], [3.0, np.nan], [5.0, 6.0]])
+    steps = SequenceRegressor(pooling=None)
+    with pytest.raises(ValueError, match="y must hold finite numbers, got nan in row 2, step 0"):
+        steps.fit(X, [np.ones(3), np.ones(1), np.array([np.nan, 1.0])])
+    live = fitted("regressor").stream()
+    with pytest.raises(ValueError, match="x must hold finite numbers"):
+        live.step([[np.nan, 1.0]])
+    assert live.step([[0.0, 1.0]]).tolist() == fitted("regressor").stream().step([[0.0, 1.0]]).tolist()

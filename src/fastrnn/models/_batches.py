@@ -130,6 +130,16 @@ def ragged(X: Iterable[Any], name: str, numbers: bool) -> Sequences:
     return Sequences(rows, np.array([len(row) for row in rows], np.int64), kind, flat=flat)
 
 
+def finite(X: Sequences, name: str) -> Sequences:
+    """Return sequences, or refuse features that are nan or infinite, padding excepted."""
+    for n, row in enumerate(X.real() if X.kind == "features" else ()):
+        wrong = np.argwhere(~np.isfinite(row))
+        if len(wrong):
+            t, k = wrong[0]
+            raise ValueError(f"{name} must hold finite numbers, got {row[t, k]} in row {n}, step {t}")
+    return X
+
+
 def check_some(X: Sequences, name: str = "X") -> None:
     """Refuse sequences of which none has a step."""
     if not X.lengths.any():

@@ -54,6 +54,8 @@ class LiveModel:
         if len(given) != self.batch_size:
             raise ValueError(f"x must have {self.batch_size} rows, got {len(given)}")
         inputs = model.coder_.batch(given, np.arange(len(given)), model.dtype)[0][:, 0]
+        if not np.isfinite(inputs).all():
+            raise ValueError("x must hold finite numbers, got nan or infinity")
         h = self._stream.step(inputs if model.embedding_ is None else model.embedding_(inputs))
         return self._outputs(model.output_(h).astype(np.float64))
 

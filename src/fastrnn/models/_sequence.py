@@ -17,6 +17,7 @@ from fastrnn.models._batches import (
     batches_by_length,
     batches_in_order,
     check_some,
+    finite,
     real_share,
     sequences,
 )
@@ -271,7 +272,7 @@ class SequenceModel(Model):
         return self._examples(given, y)
 
     def _given(self, X: Any, lengths: Any, name: str = "X") -> Sequences:
-        return sequences(X, lengths, name, self._numbers)
+        return finite(sequences(X, lengths, name, self._numbers), name)
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn, which alone asks, what this is."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastrnn import losses
 from fastrnn.layers._arguments import floating
 from fastrnn.layers._module import check_number, check_size
-from fastrnn.models._batches import Sequences, check_some, next_steps, sequences
+from fastrnn.models._batches import Sequences, check_some, finite, next_steps, sequences
 from fastrnn.models._coder import Scale
 from fastrnn.models._sequence import Examples
 from fastrnn.models._stack import StackModel
@@ -196,7 +196,11 @@ class SequenceRegressor(StackModel):
             numbers = floating(y, "y", np.dtype(np.float64))
             if numbers.ndim not in (1, 2) or len(numbers) != len(X):
                 raise ValueError(f"y must have the shape {(len(X),)} or ({len(X)}, K), got {numbers.shape}")
-            return X, numbers.reshape(len(X), -1)
+            numbers = numbers.reshape(len(X), -1)
+            wrong = np.argwhere(~np.isfinite(numbers))
+            if len(wrong):
+                raise ValueError(f"y must hold finite numbers, got {numbers[tuple(wrong[0])]} in row {wrong[0][0]}")
+            return X, numbers
         if y is None:
             if X.kind != "features":
                 raise TypeError(f"y can be left out, for the next step of X, only where X holds numbers, not {X.kind}")
@@ -204,7 +208,7 @@ class SequenceRegressor(StackModel):
                 raise ValueError("X must hold a sequence of at least 2 steps where y is left out, got none")
             return next_steps(X)
         padded = not isinstance(y, (list, tuple)) and np.asarray(y).dtype != object
-        targets = sequences(y, X.lengths if padded else None, "y", numbers=True)
+        targets = finite(sequences(y, X.lengths if padded else None, "y", numbers=True), "y")
         if not np.array_equal(targets.lengths, X.lengths):
             raise ValueError("y must have as many steps as X in every sequence")
         return X, targets
