@@ -123,3 +123,30 @@ def test_targets_and_live_input_that_are_no_numbers():
     with pytest.raises(ValueError, match="x must hold finite numbers"):
         live.step([[np.nan, 1.0]])
     assert live.step([[0.0, 1.0]]).tolist() == fitted("regressor").stream().step([[0.0, 1.0]]).tolist()
+
+
+@pytest.mark.parametrize("mixed", [[1, "a", 1], ["a", True, "a"], ("a", "b", None), ["a", 1.0, "b"]])
+def test_strings_among_other_labels_or_symbols(mixed):
+    with pytest.raises(TypeError, match="y must hold "):
+        SequenceClassifier().fit(IDS, mixed)
+    with pytest.raises(TypeError, match=r"y.* must hold "):
+        SequenceTagger().fit(IDS[:1], [mixed])
+    with pytest.raises(TypeError, match=r"X\[0\] must (hold|be)"):
+        SequenceTagger().fit([mixed], [[0, 1, 0]])
+
+
+def test_labels_of_another_kind_than_those_of_training():
+    """Of other rows, of validation and of a score: 1 is not "1"."""
+    with pytest.raises(TypeError, match="y must hold strings or numbers, got both"):
+        SequenceTagger().fit(IDS[:2], [["1", "2", "1"], [1]])
+    for cls, strings, numbers in (
+        (SequenceClassifier, ["1", "2", "1"], [1, 2, 1]),
+        (SequenceTagger, [["1", "2", "1"], ["1"], ["1", "1"]], [[1, 2, 1], [1], [1, 1]]),
+    ):
+        for y, other, message in ((strings, numbers, "strings"), (numbers, strings, "numbers")):
+            model = cls(hidden_size=3).fit(IDS, y, epochs=1, verbose=0)
+            for call in (model.score, model.partial_fit):
+                with pytest.raises(TypeError, match=f"y must hold {message}, as in training"):
+                    call(IDS, other)
+            with pytest.raises(TypeError, match=f"y must hold {message}, as in training"):
+                model.fit(IDS, y, validation=(IDS, other), verbose=0)

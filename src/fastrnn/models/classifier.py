@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn.models._batches import Sequences, check_some
-from fastrnn.models._labels import classes_of, labels_of, numbers_of, softmax
+from fastrnn.models._labels import classes_of, labels_of, like, numbers_of, softmax
 from fastrnn.models._sequence import Examples
 from fastrnn.models._stack import StackModel
 
@@ -114,7 +114,7 @@ class SequenceClassifier(StackModel):
         """Return the share of sequences whose label is predicted."""
         given, logits = self._logits(X, lengths)
         check_some(given)
-        return float(np.mean(self.classes_[logits.argmax(axis=1)] == labels_of(y, len(given))))
+        return float(np.mean(self.classes_[logits.argmax(axis=1)] == like(labels_of(y, len(given)), self.classes_)))
 
     def _logits(self, X: Any, lengths: Any) -> tuple[Sequences, Array]:
         self._check_fitted()

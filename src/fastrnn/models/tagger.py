@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastrnn.layers._targets import IGNORED
 from fastrnn.models._batches import Sequences, check_some
-from fastrnn.models._labels import classes_of, numbers_of, softmax, step_labels
+from fastrnn.models._labels import classes_of, like, numbers_of, softmax, step_labels
 from fastrnn.models._sequence import Examples
 from fastrnn.models._stack import StackModel
 
@@ -95,7 +95,7 @@ class SequenceTagger(StackModel):
         given, logits = self._logits(X, lengths)
         check_some(given)
         predicted = self.classes_[np.concatenate([row.argmax(axis=1) for row in logits])]
-        return float(np.mean(predicted == step_labels(y, given.lengths)))
+        return float(np.mean(predicted == like(step_labels(y, given.lengths), self.classes_)))
 
     def _logits(self, X: Any, lengths: Any) -> tuple[Sequences, list[Array]]:
         self._check_fitted()
