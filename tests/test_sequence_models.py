@@ -217,6 +217,21 @@ def test_batches_hold_each_row_once_and_little_padding():
     assert sorted(np.concatenate(list(batches_in_order(lengths)))) == list(range(5000))
 
 
+@every_model
+def test_parameters_that_are_set_wait_for_the_next_fit(kind, tmp_path):
+    model, X, _ = fitted(kind)
+    expected = model.predict(X)
+    changes = {"hidden_size": 7, "num_layers": 3, "bidirectional": not model.bidirectional, "dtype": "float64"}
+    if not isinstance(model, SequenceTagger):
+        changes["pooling"] = {"last": "mean", "mean": "last", "max": "last", None: "max"}[model.pooling]
+    model.set_params(**changes)
+    assert_same_bits(model.predict(X), expected)
+    fastrnn.save(model, tmp_path / "model")
+    twin = fastrnn.load(tmp_path / "model")
+    assert_same_bits(twin.predict(X), expected)
+    assert twin.get_params() == model.get_params()
+
+
 def test_share_of_real_steps():
     model = fitted("tagger", fit={**QUICK, "batch_size": 6})[0]
     assert model.real_share_ == LENGTHS.sum() / (6 * 7)

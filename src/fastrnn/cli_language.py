@@ -242,7 +242,7 @@ def sample(arguments: argparse.Namespace) -> None:
         print_json({"prompt": arguments.prompt, "texts": texts, "seed": chosen})
         return
     for text in texts:
-        apart = model.level == "word" and not (arguments.prompt[-1:].isspace() or text[:1].isspace())
+        apart = model.vocabulary_.level == "word" and not (arguments.prompt[-1:].isspace() or text[:1].isspace())
         print_text(arguments.prompt + (" " if apart and arguments.prompt else "") + text)
 
 
@@ -261,7 +261,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def evaluation(model: LanguageModel, text: Any, batch_size: int) -> dict[str, float]:
     """Return a text's loss and what follows from it."""
     loss = -model.score(text, batch_size)
-    bits = {} if model.level == "word" else {"bits_per_character": loss / math.log(2)}
+    bits = {} if model.vocabulary_.level == "word" else {"bits_per_character": loss / math.log(2)}
     return {"loss": loss, "perplexity": math.exp(min(loss, 700.0)), **bits}
 
 

@@ -53,7 +53,7 @@ class LiveModel:
         given: Sequences = model.coder_.encode(sequences(rows, name="x", numbers=model._numbers), "x")
         if len(given) != self.batch_size:
             raise ValueError(f"x must have {self.batch_size} rows, got {len(given)}")
-        inputs = model.coder_.batch(given, np.arange(len(given)), model.dtype)[0][:, 0]
+        inputs = model.coder_.batch(given, np.arange(len(given)), model.recurrent_.dtype)[0][:, 0]
         if not np.isfinite(inputs).all():
             raise ValueError("x must hold finite numbers, got nan or infinity")
         h = self._stream.step(inputs if model.embedding_ is None else model.embedding_(inputs))

@@ -295,7 +295,7 @@ class EncoderDecoder(SequenceModel):
 
     def _initial(self, z: Array) -> Any:
         """Return the decoder's initial state, from what the bridge made."""
-        parts = z.reshape(len(z), -1, self.num_layers, self.hidden_size).transpose(1, 2, 0, 3)
+        parts = z.reshape(len(z), -1, self.decoder_.num_layers, self.decoder_.hidden_size).transpose(1, 2, 0, 3)
         h = np.tanh(parts[0])
         return h if len(parts) == 1 else (h, parts[1])
 

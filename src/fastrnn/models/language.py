@@ -266,7 +266,8 @@ class LanguageModel(ContextModel):
         before = dict(self.__dict__)
         try:
             check_choice(self.level, "level", LEVELS)
-            with Text(text, "text", self.level) as source:
+            level = self.vocabulary_.level if hasattr(self, "history_") else self.level
+            with Text(text, "text", level) as source:
                 self._check_context(None)
                 if not hasattr(self, "history_"):
                     self._build(source)
@@ -293,7 +294,7 @@ class LanguageModel(ContextModel):
         size = check_size(batch_size, "batch_size")
         if context is not None:
             return -self._loss_of_texts(self._texts(text, context, "text"), size)
-        with Text(text, "text", self.level) as source:
+        with Text(text, "text", self.vocabulary_.level) as source:
             return -self._loss(source.encode(self.vocabulary_, size + 1), size)
 
     def perplexity(self, text: Source, batch_size: int = 1, *, context: Any = None) -> float:
@@ -433,6 +434,7 @@ class LanguageModel(ContextModel):
     def _get_fitted(self) -> dict[str, Any]:
         contexts = self._contexts
         return {
+            "level": self.vocabulary_.level,
             "vocabulary": list(self.vocabulary_),
             "history": self.history_,
             "random_state": self.random_state_.bit_generator.state,
@@ -441,7 +443,7 @@ class LanguageModel(ContextModel):
 
     def _set_fitted(self, layers: Mapping[str, Any], fitted: Mapping[str, Any]) -> None:
         self.embedding_, self.recurrent_, self.output_ = layers.get("embedding"), layers["recurrent"], layers["output"]
-        self.vocabulary_, self.history_ = Vocabulary(fitted["vocabulary"], self.level), fitted["history"]
+        self.vocabulary_, self.history_ = Vocabulary(fitted["vocabulary"], fitted["level"]), fitted["history"]
         contexts = fitted.get("contexts")
         self.context_, self._contexts = layers.get("context"), None
         if contexts is not None:
@@ -454,15 +456,15 @@ class LanguageModel(ContextModel):
         self, source: Text, held_out: Text | None, windows: Windows, options: Options, optimizer: Any
     ) -> optim.Optimizer:
         """Train on a text by windows, and return the optimizer."""
-        N, size = windows.batch_size, windows.validation_batch_size
+        N, size, level = windows.batch_size, windows.validation_batch_size, self.vocabulary_.level
         ids = source.encode(self.vocabulary_)
         if len(ids) <= N:
-            raise ValueError(f"text must have more {symbols(self.level)} than batch_size={N}, got {len(ids)}")
+            raise ValueError(f"text must have more {symbols(level)} than batch_size={N}, got {len(ids)}")
         others = None if held_out is None else held_out.encode(self.vocabulary_, size + 1)
         inputs, targets = streams(ids, N)
         task = Task(
             lambda number, done, carried: self._updates(inputs, targets, windows, done, carried),
-            inputs.size, self.level, figures_of(self.level),
+            inputs.size, level, figures_of(level),
             None if others is None else lambda: self._loss(others, size),
             lambda: fingerprint(ids, [] if others is None else others),
             windows.settings(),
@@ -513,7 +515,7 @@ class LanguageModel(ContextModel):
 
     def _start(self) -> str:
         """Return what a text without a prompt continues."""
-        return "\n" if {"char": "\n", "word": END}[self.level] in self.vocabulary_ else self.vocabulary_[0]
+        return "\n" if {"char": "\n", "word": END}[self.vocabulary_.level] in self.vocabulary_ else self.vocabulary_[0]
 
     def _stop(self, stop: Any) -> int:
         """Return the id of a symbol that ends a text."""

@@ -111,7 +111,7 @@ class SequenceRegressor(StackModel):
 
     @property
     def _unit(self) -> str:
-        return "step" if self.pooling is None else "sequence"
+        return "step" if self._pooling is None else "sequence"
 
     def predict(self, X: Any, lengths: Any = None) -> Any:
         """Return the numbers of each sequence, (N,) or (N, K), or of each step.
@@ -122,7 +122,7 @@ class SequenceRegressor(StackModel):
         self._check_fitted()
         given = self._given(X, lengths)
         outputs = self._outputs(self.coder_.encode(given))
-        if self.pooling is not None:
+        if self._pooling is not None:
             return self._as_result(outputs)
         none = np.empty((0, self.output_.out_features))
         return together([self._as_result(row) for row in outputs], given, self._as_result(none))
@@ -161,7 +161,7 @@ class SequenceRegressor(StackModel):
         """
         self._check_fitted()
         count = check_size(steps, "steps", least=0)
-        if self.bidirectional or self.pooling not in (None, "last"):
+        if self.recurrent_.bidirectional or self._pooling not in (None, "last"):
             raise ValueError('forecast needs bidirectional=False and pooling=None or "last"')
         coder, K = self.coder_, self.output_.out_features
         if coder.kind != "features" or K != coder.size:
@@ -170,7 +170,7 @@ class SequenceRegressor(StackModel):
         given = coder.encode(self._given(X, lengths))
         if not len(given):
             return self._given_form(np.empty((0, count, K)))
-        x, counts = coder.batch(given, np.arange(len(given)), self.dtype)
+        x, counts = coder.batch(given, np.arange(len(given)), self.recurrent_.dtype)
         state = self.recurrent_(x, lengths=counts)[1]
         h = (state[0] if isinstance(state, tuple) else state)[-1]
         stream = self.recurrent_.stream(len(x))
@@ -190,7 +190,7 @@ class SequenceRegressor(StackModel):
 
     def _pairs(self, X: Sequences, y: Any) -> tuple[Sequences, Any]:
         """Return the inputs and the targets (N, K), or Sequences of (T_n, K); without y the next step of X."""
-        if self.pooling is not None:
+        if self._pooling is not None:
             if y is None:
                 raise ValueError("y can be left out, for the next step of X, only with pooling=None")
             numbers = floating(y, "y", np.dtype(np.float64))
@@ -230,7 +230,7 @@ class SequenceRegressor(StackModel):
             raise ValueError(f"y must have {K} numbers, as in training, got {width}")
 
     def _count(self, examples: Examples) -> int:
-        return int(examples.inputs.lengths.sum()) if self.pooling is None else len(examples.inputs)
+        return int(examples.inputs.lengths.sum()) if self._pooling is None else len(examples.inputs)
 
     def _targets(self, examples: Examples, rows: Array) -> Array:
         targets = examples.targets
@@ -249,7 +249,7 @@ class SequenceRegressor(StackModel):
     def _compare(self, y: Array, targets: Array, lengths: Array) -> tuple[float, Array, int]:
         """Return the mean loss over all real outputs, its gradient, and of how many steps or sequences they are."""
         options = {"delta": self.delta} if self.loss == "huber" else {}
-        real = None if self.pooling is not None else np.arange(y.shape[1]) < lengths[:, None]
+        real = None if self._pooling is not None else np.arange(y.shape[1]) < lengths[:, None]
         loss, dy = LOSSES[self.loss](y, targets, real, **options)
         return loss, dy, len(y) if real is None else int(lengths.sum())
 
