@@ -174,7 +174,8 @@ class LanguageModel(ContextModel):
         ----------
         text : str, path, or iterable of str
             The training text, of more than `batch_size` symbols; a file of it, in UTF-8, which may be larger than
-            memory (a `pathlib.Path`: a string is the text itself); or its parts one after the other.
+            memory (a `pathlib.Path`: a string is the text itself); or its parts one after the other, no word of which
+            goes on in the next.
         validation : str, path, or iterable of str, optional
             A text that is evaluated after each epoch, as `score` does it.
         context : array, optional
