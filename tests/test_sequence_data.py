@@ -150,3 +150,17 @@ def test_labels_of_another_kind_than_those_of_training():
                     call(IDS, other)
             with pytest.raises(TypeError, match=f"y must hold {message}, as in training"):
                 model.fit(IDS, y, validation=(IDS, other), verbose=0)
+
+
+def test_live_input_of_another_form():
+    texts = SequenceClassifier(hidden_size=3).fit(TEXTS, [0, 1, 0], epochs=1, verbose=0)
+    for model, x, error, message in (
+        (texts, "ab", ValueError, "x must be a single character for each row, got "),
+        (texts, 5, TypeError, "x must hold symbols, as in training, got ids"),
+        (fitted("classifier"), 0.5, TypeError, "x must hold ids, as in training, got features"),
+        (fitted("classifier"), [[1, 2]], ValueError, "x must be a list of sequences or"),
+        (fitted("regressor"), 0.5, ValueError, "x must have 2 features, as in training, got 1"),
+        (fitted("regressor"), [[[1.0, 2.0]]], ValueError, "x must be a list of sequences or"),
+    ):
+        with pytest.raises(error, match=f"^{message}"):
+            model.stream().step(x)

@@ -420,8 +420,12 @@ def test_live_input(kind):
         for row, start, output in zip(pair, (3 if t >= 3 else 0, 0), outputs, strict=True):
             whole = method([row[start : t + 1]])[0]
             assert_close(output, whole if ends_only else whole[-1], 1e-6, f"{t}")
-    with pytest.raises(ValueError, match="x must have 2 rows, got 1"):
-        live.step([X[2][0]])
+    alone, rows = model.stream(), model.stream()
+    for x in X[0]:
+        assert_same_bits(alone.step(x), rows.step([x])[0])
+    for x in (X[2][0], [X[2][0]]):
+        with pytest.raises(ValueError, match="x must have 2 rows, got 1"):
+            live.step(x)
 
 
 def test_pieces_of_long_sequences():

@@ -211,3 +211,8 @@ class ContextModel(Model):
             raise ValueError("context must be given, since the model was fitted with contexts")
         if context is not None and not known:
             raise ValueError("context must be None, since the model was fitted without contexts")
+
+    def _refuse_contexts(self, what: str) -> None:
+        """Refuse what starts from a zero state where the model was fitted with contexts."""
+        if self.__dict__.get("context_") is not None:
+            raise ValueError(f"{what} takes no context, and the model was fitted with contexts: use generate(context=)")

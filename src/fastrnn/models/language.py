@@ -338,8 +338,7 @@ class LanguageModel(ContextModel):
             A symbol that ends the text, which then is without it: a character, a word, or a line break.
         """
         check_text(prompt, "prompt", least=0)
-        if self.__dict__.get("context_") is not None:
-            raise ValueError("context must be given, since the model was fitted with contexts: use generate(context=)")
+        self._refuse_contexts("sample")
         return self.generate(length, [prompt], temperature, top_k, random_state, top_p=top_p, stop=stop)[0]
 
     def generate(
@@ -396,14 +395,17 @@ class LanguageModel(ContextModel):
 
         Its `step` takes the next symbol of each (or its place in `vocabulary_`) and returns the log-probabilities of
         the one after it, in the order of `vocabulary_`, last the symbol that stands for all others. It starts
-        from a zero state, as `score` does, and stays with the layers of this fit.
+        from a zero state, as `score` does, and stays with the layers of this fit. A model that was fitted with contexts
+        has no such state to start from, and is refused.
         """
         self._check_fitted()
+        self._refuse_contexts("stream")
         return ModelStream(self.layers, batch_size, symbols=self.vocabulary_)
 
     def _flow_case(self, text: str) -> tuple[Any, Array, Callable[[Array], tuple[Any, ...]]]:
         """Return what `diagnostics.gradient_flow` runs: the stack, its input for a text, the loss over its output."""
         self._check_fitted()
+        self._refuse_contexts("gradient_flow")
         ids = self.vocabulary_.encode(check_text(text, "text"))[None]
         x = ids[:, :-1] if self.embedding_ is None else self.embedding_(ids[:, :-1])
         return self.recurrent_, x, lambda h: self.output_.cross_entropy(h, ids[:, 1:])
