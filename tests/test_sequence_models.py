@@ -232,6 +232,14 @@ def test_parameters_that_are_set_wait_for_the_next_fit(kind, tmp_path):
     assert twin.get_params() == model.get_params()
 
 
+def test_dropout_of_a_single_layer_is_above_and_below_it():
+    """Where a layer would warn that it has none."""
+    model, X, y = fitted("tagger", dropout=0.5)
+    assert model.recurrent_.dropout == 0.0 and fitted("tagger", dropout=0.5, num_layers=2)[0].recurrent_.dropout == 0.5
+    examples, rows = model._examples(model._given(X, None), y), np.arange(6)
+    assert model._gradients(examples, rows).loss != model._gradients(examples, rows).loss
+
+
 def test_share_of_real_steps():
     model = fitted("tagger", fit={**QUICK, "batch_size": 6})[0]
     assert model.real_share_ == LENGTHS.sum() / (6 * 7)

@@ -250,6 +250,11 @@ class SequenceModel(Model):
         self.history_["loss"].append(loss)
         return self
 
+    @property
+    def _dropout_between(self) -> float:
+        """The dropout of a stack's layers, which a single one warns of."""
+        return self.dropout if self.num_layers > 1 else 0.0
+
     def _drop(self, h: Array) -> tuple[Array, Array | None]:
         """Return h with dropout, and by what its gradient is to be multiplied."""
         if not self.dropout:

@@ -93,7 +93,7 @@ class StackModel(SequenceModel):
         self.embedding_ = None if E is None else Embedding(coder.size, E, dtype=self.dtype, seed=seeds[0])
         self.recurrent_ = CELLS[self.cell](
             coder.size if E is None else E, self.hidden_size, self.num_layers, bidirectional=self.bidirectional,
-            dropout=self.dropout, dtype=self.dtype, seed=seeds[1],
+            dropout=self._dropout_between, dtype=self.dtype, seed=seeds[1],
         )  # fmt: skip
         width = (2 if self.bidirectional else 1) * self.hidden_size
         self.output_ = Dense(width, outputs, dtype=self.dtype, seed=seeds[2])

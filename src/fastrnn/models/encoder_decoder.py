@@ -221,7 +221,7 @@ class EncoderDecoder(SequenceModel):
         V, W, E = self.coder_.size, self.target_coder_.size + 1, self.embedding_size
         H, L = self.hidden_size, self.num_layers
         seeds = [int(seed) for seed in rng.integers(2**63, size=6)]
-        cell, options = CELLS[self.cell], {"dropout": self.dropout, "dtype": self.dtype}
+        cell, options = CELLS[self.cell], {"dropout": self._dropout_between, "dtype": self.dtype}
         self.source_embedding_, self.target_embedding_ = (
             None if E is None else Embedding(size, E, dtype=self.dtype, seed=seed)
             for size, seed in ((V, seeds[0]), (W, seeds[1]))
