@@ -16,7 +16,7 @@ SEQUENCE_MODELS = [
     ),
     Mutant(
         "labels-fewer-than-rows-named-as-others", "src/fastrnn/cli_sequences.py",
-        "as many rows in {name} as in X", "as many rows in X as in {name}",
+        "one of {name} for each row of X", "one of X for each row of {name}",
         "test_cli_sequences.py::test_errors_are_one_line",
     ),
     Mutant(
@@ -66,7 +66,7 @@ SEQUENCE_MODELS = [
     ),
     Mutant(
         "numbers-for-labels", MODELS + "classifier.py",
-        "return self.classes_[places]", "return places",
+        "return self.classes_[logits.argmax(axis=1)]", "return logits.argmax(axis=1)",
         TEST + "test_labels_of_any_kind[labels0]",
     ),
     Mutant(
@@ -157,6 +157,6 @@ SEQUENCE_MODELS = [
     Mutant(
         "pooling-of-another-fit", MODELS + "_stack.py",
         "POOLINGS[self._pooling](y, state, lengths)[0]", "POOLINGS[self.pooling](y, state, lengths)[0]",
-        TEST + "test_parameters_that_are_set_wait_for_the_next_fit[classifier]",
+        TEST + "test_parameters_that_are_set_wait_for_the_next_fit[regressor]",
     ),
 ]  # fmt: skip
