@@ -31,6 +31,7 @@ from fastrnn.layers import recurrent
 I, H = 3, 17
 every_cell = pytest.mark.parametrize("cell", CELLS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
+pytestmark = pytest.mark.filterwarnings("ignore:dropout=.* has no effect")  # where the stack is a single layer
 every_stack = pytest.mark.parametrize(("layers", "directions"), [(1, 1), (3, 1), (2, 2)])
 OPTIONS = {  # the class, and what is varied besides dropout of outputs and weights
     "projected": ("LSTM", {"proj_size": 5}),
@@ -447,3 +448,12 @@ def test_reference_takes_the_same_arguments():
     actual, expected = (run(each, x, None, dy, checkpoint="sqrt") for each in (layer, same))
     for name in expected:
         assert_close(actual[name], expected[name], FORWARD["float64"], name)
+
+
+@pytest.mark.parametrize("options", [{"checkpoint": "sqrt"}, {"tape_dtype": "bfloat16"}])
+def test_arrays_are_not_given_away(options):
+    layer, x = make("lstm", I, H, seed=0), normal("x", 4, 3000, I)
+    y, _, tape = layer.forward(x, **options)
+    with pytest.raises(ValueError, match="tape keeps less, by checkpoint or tape_dtype"):
+        tape.unload()
+    assert np.isfinite(layer.backward(tape, y)[0]).all()

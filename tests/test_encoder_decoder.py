@@ -30,6 +30,13 @@ def parameters(model) -> dict[str, np.ndarray]:
     return {f"{name}.{key}": value for name, layer in model.layers.items() for key, value in layer.state_dict().items()}
 
 
+def test_parameters_that_are_set_wait_for_the_next_fit():
+    model = fitted()
+    expected = model.predict(X)
+    model.set_params(hidden_size=7, num_layers=2, bidirectional=False, dtype="float64")
+    assert model.predict(X) == expected
+
+
 @every_model
 def test_gradients(kind):
     """Of every parameter against differences of the loss, dropout masks held fixed."""

@@ -378,10 +378,10 @@ BAD_FIT = [
     ({"optimizer": "lbfgs"}, ValueError, "optimizer must be one of adam, adamw, rmsprop, adagrad, sgd, got 'lbfgs'"),
     ({"learning_rate": 0}, ValueError, "learning_rate must be a number above 0, got 0"),
     ({"learning_rate": math.nan}, ValueError, "learning_rate must be a number above 0, got nan"),
-    ({"learning_rate": "1"}, ValueError, "learning_rate must be a number above 0, got '1'"),
+    ({"learning_rate": "1"}, TypeError, "learning_rate must be a number, got str"),
     ({"schedule": "steep"}, ValueError, "schedule must be one of constant, linear, cosine, step, .* got 'steep'"),
     ({"clip_norm": 0}, ValueError, "clip_norm must be a number above 0, got 0"),
-    ({"clip_norm": True}, ValueError, "clip_norm must be a number above 0, got True"),
+    ({"clip_norm": True}, TypeError, "clip_norm must be a number, got bool"),
     ({"verbose": 3}, ValueError, "verbose must be one of 0, 1, 2, got 3"),
 ]
 BAD_SAMPLE = [
@@ -390,7 +390,7 @@ BAD_SAMPLE = [
     ({"prompt": None}, TypeError, "prompt must be a string, got NoneType"),
     ({"temperature": -1}, ValueError, "temperature must be a number from 0 upwards, got -1"),
     ({"temperature": math.nan}, ValueError, "temperature must be a number from 0 upwards, got nan"),
-    ({"temperature": "hot"}, ValueError, "temperature must be a number from 0 upwards, got 'hot'"),
+    ({"temperature": "hot"}, TypeError, "temperature must be a number, got str"),
     ({"top_k": 0}, ValueError, "top_k must be at least 1, got 0"),
     ({"random_state": "x"}, TypeError, "random_state must be an integer, got str"),
     ({"top_p": 0}, ValueError, "top_p must be a number above 0, got 0"),

@@ -278,7 +278,9 @@ def test_dropout_only_in_forward(cell):
         assert_same_bits(layer(x), plain(x))
     assert not np.array_equal(layer.forward(x)[0], plain(x)[0])
     assert plain.forward(x)[2].masks() == []
-    assert make(cell, I, H, dropout=0.5, seed=0).forward(x)[2].masks() == []
+    with pytest.warns(UserWarning, match="dropout=0.5 has no effect with num_layers=1") as said:
+        single = make(cell, I, H, dropout=0.5, seed=0)
+    assert single.forward(x)[2].masks() == [] and len(said) == 1
 
 
 @every_dtype

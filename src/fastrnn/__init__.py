@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,13 @@ def __dir__() -> list[str]:
     return [*__all__, "torch", "__version__"]
 
 
-if os.environ.get("FASTRNN_ISA"):
+def _is_program() -> bool:
+    """Return whether this is the command line, which says itself, in one line, what is wrong."""
+    name = [*getattr(sys, "argv", []), ""][0]
+    return name == "-m" or os.path.splitext(os.path.basename(name))[0] == "fastrnn"
+
+
+if os.environ.get("FASTRNN_ISA") and not _is_program():
     import_module("fastrnn._engine")  # refuses at once what the machine or this installation lacks
-if os.environ.get("FASTRNN_NUM_THREADS"):
+if os.environ.get("FASTRNN_NUM_THREADS") and not _is_program():
     import_module("fastrnn._threads")  # likewise what is no number of threads

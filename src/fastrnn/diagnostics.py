@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn._gradients import check_number
 from fastrnn.layers._arguments import time_major
+from fastrnn.layers._module import check_number
 from fastrnn.layers._recurrent import RecurrentBase
 from fastrnn.layers.sparse import SparseRows
 from fastrnn.layers.tape import Tape
@@ -149,7 +149,7 @@ def gradient_flow(
     """
     if dy is not None and loss is not None:
         raise ValueError("dy and loss say the same thing twice: give one of them")
-    limit = check_number("clip", clip, below=None)
+    limit = check_number(clip, "clip", below=None)
     layer, x, own_loss = _case(layer_or_model, data)
     count = layer.forward_count
     y, final, tape = layer.forward(x, state, lengths, mask=mask, resets=resets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,6 +61,8 @@ class RecurrentBase(Layer):
             raise ValueError(f"proj_size must be smaller than hidden_size, {hidden_size}, got {proj_size}")
         self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
         self.dropout, self.weight_dropout, self.sparse_grad = dropout, weight_dropout, bool(sparse_grad)
+        if self.dropout and self.num_layers == 1:
+            warnings.warn(f"dropout={dropout} has no effect with num_layers=1: it acts between layers", stacklevel=3)
         self.dtype = check_dtype(dtype)
         self.seed = check_seed(seed)
         self.init = init

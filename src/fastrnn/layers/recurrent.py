@@ -436,7 +436,8 @@ class LSTM(LSTMBase, Recurrent):
     bias : bool
         Whether there are `bias_ih` and `bias_hh`.
     dropout : float
-        Probability with which `forward` drops a value between two layers of the stack.
+        Probability with which `forward` drops a value between two layers of the stack; a single layer, which has none
+        between, warns.
     proj_size : int
         P: where it is not 0, h = R (o tanh(c)) with the parameter `weight_hr_l0` (P, H), and h, y and what the
         recurrent weights read have P columns (Sak et al. 2014; torch's `proj_size`).

@@ -57,7 +57,15 @@ class Tape:
         self.weights = None
 
     def unload(self) -> list[Array]:
-        """Give all kept arrays away; `load` brings them, or their like, back before `backward`."""
+        """Give all kept arrays away; `load` brings them, or their like, back before `backward`.
+
+        Raises
+        ------
+        ValueError
+            The tape keeps less than a plain one, by ``checkpoint`` or ``tape_dtype``, and does not give it away.
+        """
+        if not isinstance(self.kept, list):
+            raise ValueError("tape keeps less, by checkpoint or tape_dtype, and does not give its arrays away")
         self._places = [
             (kept, name) for kept in self.kept for name in ("x", "h", "c", "gates") if getattr(kept, name) is not None
         ]

@@ -6,8 +6,8 @@ from typing import Any
 
 from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
 from fastrnn.layers._initial import LSTM_FORGET
-from fastrnn.layers._module import check_dtype, check_size
-from fastrnn.train._checks import check_choice, check_number
+from fastrnn.layers._module import check_dtype, check_number, check_size
+from fastrnn.train._checks import check_choice
 
 CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 
@@ -25,9 +25,7 @@ def check_params(model: Any) -> None:
         raise ValueError(f"dropout acts between layers and needs num_layers of at least 2, got {model.num_layers}")
     for name in ("input_dropout", "output_dropout", "embedding_dropout"):
         value = getattr(model, name)
-        check_number(value, name)
-        if value >= 1:
-            raise ValueError(f"{name} must be a number from 0 to below 1, got {value}")
+        check_number(value, name, below=1)
         if name != "output_dropout" and value and E is None:
             raise ValueError(f"{name} needs embedding_size, got None")
     for name in ("activation_penalty", "temporal_penalty"):

@@ -1,7 +1,8 @@
-"""The windows of a text, a language model's loss over one, and its gradients: dropout everywhere, and two penalties."""
+"""The windows of a text, a language model's loss over one, in words too, and its gradients, dropout and penalties."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,3 +127,15 @@ def streams(ids: Array, N: int) -> tuple[Array, Array]:
     length = (len(ids) - 1) // N
     inputs, targets = (part[: N * length].reshape(N, length) for part in (ids[:-1], ids[1:]))
     return inputs, targets
+
+
+def perplexity_of(loss: float) -> float:
+    """Return exp(loss), or infinity."""
+    return math.exp(loss) if loss < 700 else math.inf
+
+
+def figures_of(level: str) -> Any:
+    """Return what says a loss in words for the progress bar."""
+    if level == "word":
+        return lambda loss: f"loss {loss:.3f}, perplexity {perplexity_of(loss):.1f}"
+    return lambda loss: f"loss {loss:.3f}, {loss / math.log(2):.3f} bits/char"
