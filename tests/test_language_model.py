@@ -30,6 +30,7 @@ MODELS = {
     "lstm": {},
     "gru": {"cell": "gru"},
     "rnn": {"cell": "rnn"},
+    "minlstm": {"cell": "minlstm", "forget_bias": 2.0},
     "embedding": {"embedding_size": 5},
     "tied": {"embedding_size": 16, "tied": True},
     "dropout": {"num_layers": 2, "dropout": 0.4},
@@ -337,7 +338,7 @@ def test_not_fitted(call):
 BAD_PARAMS = [
     ({"level": "byte"}, ValueError, "level must be one of char, word, got 'byte'"),
     ({"init": "zeros"}, ValueError, "init must be .*, got 'zeros'"),
-    ({"forget_bias": 1, "cell": "gru"}, ValueError, "forget_bias needs cell=.lstm., got 'gru'"),
+    ({"forget_bias": 1, "cell": "gru"}, ValueError, "forget_bias needs cell=.lstm. or .minlstm., got 'gru'"),
     ({"input_dropout": 0.5}, ValueError, "input_dropout needs embedding_size, got None"),
     ({"embedding_dropout": 0.5}, ValueError, "embedding_dropout needs embedding_size, got None"),
     ({"output_dropout": 1}, ValueError, "output_dropout must be a number from 0 to below 1, got 1"),

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from helpers import CELLS, assert_close, assert_same_bits, is_lstm, make, normal, state_like
+from helpers import RECURRENT, assert_close, assert_same_bits, is_lstm, make, normal, state_like
 
 import fastrnn
 from fastrnn import _engine, reference
@@ -13,7 +13,7 @@ from fastrnn.reference.quantized import levels
 from fastrnn.reference.sequence import bfloat16
 
 PRECISIONS = ("bfloat16", "int8")
-every_cell = pytest.mark.parametrize("cell", CELLS)
+every_cell = pytest.mark.parametrize("cell", RECURRENT)
 each_precision = pytest.mark.parametrize("precision", PRECISIONS)
 
 

@@ -57,7 +57,7 @@ def rewrite(path, change):
 @pytest.mark.parametrize("cell", CELLS)
 def test_recurrent_layers(cell, options, path):
     layer = make(cell, 3, 5, **{"seed": SEED, **OPTIONS[options]})
-    layer.set_parameters(bias_hh_l0=normal("b", *layer.parameters["bias_hh_l0"].shape)) if layer.bias else None
+    layer.set_parameters(bias_ih_l0=normal("b", *layer.parameters["bias_ih_l0"].shape)) if layer.bias else None
     x = normal("x", 2, 4, 3)
     layer.forward(x)  # one draw of dropout masks
     twin = reloaded(layer, path)
