@@ -116,3 +116,10 @@ def test_what_has_no_meaning_is_refused(cell):
     with pytest.raises(TypeError, match="clip"):
         make(cell, 3, 5, clip=1.0)
     assert layer.weight_dropout == 0
+
+
+def test_where_the_forget_gates_of_a_model_start():
+    model = fastrnn.models.LanguageModel(cell="minlstm", hidden_size=4, forget_bias=2.5, random_state=0)
+    model.fit("abcabc" * 9, epochs=1, batch_size=1, sequence_length=4, learning_rate=1e-9, verbose=0)
+    bias = model.recurrent_.parameters["bias_ih_l0"]
+    assert_close(bias, np.repeat([2.5, 0, 0], 4), 1e-6)
