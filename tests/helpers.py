@@ -24,7 +24,10 @@ CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn-relu": ("RNN", {"nonlinearity": "relu"}),
     "rnn-sigmoid": ("RNN", {"nonlinearity": "sigmoid"}),
     "rnn-linear": ("RNN", {"nonlinearity": "linear"}),
+    "mingru": ("MinGRU", {}),
+    "minlstm": ("MinLSTM", {}),
 }
+RECURRENT = [cell for cell in CELLS if not cell.startswith("min")]  # those with recurrent weights
 DTYPES = ("float32", "float64")
 FORWARD = {"float32": 2e-6, "float64": 1e-12}
 GRADIENT = {"float32": 1e-5, "float64": 1e-12}

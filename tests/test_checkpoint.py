@@ -238,7 +238,7 @@ def test_gates_and_hidden_gradients(cell, layers, directions):
         dx = layer.backward(tape, dy, retain=True)[0]
         shown.append({"dx": dx, "masks": tape.masks(), "gates": gates, "seen": tape.hidden_gradients()})
     assert_same_bits(shown[1], shown[0])
-    layer.set_parameters(weight_hh_l0=layer.parameters["weight_hh_l0"] * 2)
+    layer.set_parameters(weight_ih_l0=layer.parameters["weight_ih_l0"] * 2)
     with pytest.raises(ValueError, match="older than the layer's parameters"):
         tape.gates()
 

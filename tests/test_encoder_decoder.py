@@ -15,6 +15,7 @@ Y = ["xyx", "", "zz", "y", "xz", "zyxxy"]
 QUICK = {"epochs": 2, "batch_size": 4, "verbose": 0}
 MODELS = {
     "lstm": {},
+    "mingru": {"cell": "mingru", "num_layers": 2},
     "gru stack": {"cell": "gru", "num_layers": 2, "dropout": 0.3},
     "rnn one way": {"cell": "rnn", "bidirectional": False},
     "embedding": {"embedding_size": 3, "num_layers": 2, "dropout": 0.3},

@@ -27,6 +27,7 @@ MODELS = {
     "classifier mean": (SequenceClassifier, {"pooling": "mean", "embedding_size": 3}, IDS, LABELS),
     "classifier max": (SequenceClassifier, {"pooling": "max", "bidirectional": True}, FEATURES, LABELS),
     "classifier dropout": (SequenceClassifier, {"dropout": 0.4, "embedding_size": 3, "num_layers": 2}, IDS, LABELS),
+    "classifier mingru": (SequenceClassifier, {"cell": "mingru", "num_layers": 2}, FEATURES, LABELS),
     "tagger": (SequenceTagger, {"embedding_size": 3}, IDS, TAGS),
     "tagger of features": (SequenceTagger, {"cell": "rnn", "dropout": 0.3}, FEATURES, TAGS),
     "regressor": (SequenceRegressor, {"cell": "gru"}, FEATURES, NUMBERS),

@@ -11,20 +11,21 @@ if TYPE_CHECKING:
     from fastrnn import course, diagnostics, interop, losses, models, optim, plot, reference, train
     from fastrnn._engine import cpu_info, release_memory
     from fastrnn._threads import get_num_threads, register_threadpoolctl, set_num_threads
-    from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding, Quantized, SparseRows, Stream, Tape
+    from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding, MinGRU, MinLSTM, Quantized, SparseRows, Stream, Tape
     from fastrnn.serialization import load, save
 
 __version__ = "0.1.0"
 __all__ = [
-    "GRU", "LSTM", "RNN", "Dense", "Embedding", "Quantized", "SparseRows", "Stream", "Tape", "course", "cpu_info",
-    "diagnostics", "get_num_threads", "interop", "load", "losses", "models", "optim", "plot", "reference",
-    "register_threadpoolctl", "release_memory", "save", "set_num_threads", "train",
+    "GRU", "LSTM", "RNN", "Dense", "Embedding", "MinGRU", "MinLSTM", "Quantized", "SparseRows", "Stream", "Tape",
+    "course", "cpu_info", "diagnostics", "get_num_threads", "interop", "load", "losses", "models", "optim", "plot",
+    "reference", "register_threadpoolctl", "release_memory", "save", "set_num_threads", "train",
 ]  # fmt: skip
 
 # Everything is loaded when it is first used: importing fastrnn costs little, and fastrnn.reference needs no engine.
 _MODULES = {
     "GRU": "layers", "LSTM": "layers", "RNN": "layers", "Dense": "layers", "Embedding": "layers",
     "Stream": "layers", "Tape": "layers", "SparseRows": "layers", "Quantized": "layers",
+    "MinGRU": "layers", "MinLSTM": "layers",
     "cpu_info": "_engine", "release_memory": "_engine", "load": "serialization", "save": "serialization",
     "get_num_threads": "_threads", "register_threadpoolctl": "_threads", "set_num_threads": "_threads",
 }  # fmt: skip

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import fastrnn
 from fastrnn._toml import read_toml, write_toml
 from fastrnn.cli_common import (
+    CELLS,
     above_zero,
     check_writable,
     fraction,
@@ -110,7 +111,7 @@ def float_or_name(*names: str) -> Callable[[str], Any]:
 
 MODEL_OPTIONS = [
     Option("--level", "level", "char", ["char", "word"], "what the text is cut into"),
-    Option("--cell", "cell", "lstm", ["lstm", "gru", "rnn"], "the recurrent layers"),
+    Option("--cell", "cell", "lstm", CELLS, "the recurrent layers"),
     Option("--hidden-size", "hidden_size", 256, positive, "units in each layer", "H"),
     Option("--layers", "num_layers", 2, positive, "how many", "L"),
     Option("--embedding", "embedding_size", None, positive, "size of an embedding; without it input is one-hot", "E"),
@@ -123,7 +124,7 @@ MODEL_OPTIONS = [
     Option("--temporal-penalty", "temporal_penalty", 0.0, from_zero, "on the outputs' change in time", "X"),
     Option("--max-vocab", "max_vocab", None, positive, "keep only the N most frequent symbols", "N"),
     Option("--init", "init", "default", float_or_name("default", "torch"), "initial values; a number B: U(-B, B)", "B"),
-    Option("--forget-bias", "forget_bias", None, float, "where an LSTM's forget gates start", "B"),
+    Option("--forget-bias", "forget_bias", None, float, "where an LSTM's or MinLSTM's forget gates start", "B"),
     Option("--dtype", "dtype", "float32", ["float32", "float64"], "precision"),
     Option("--seed", "random_state", 0, seed, "of initial values and dropout", "SEED"),
 ]

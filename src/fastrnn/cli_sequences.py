@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import fastrnn
 from fastrnn.cli_common import (
+    CELLS,
     above_zero,
     check_writable,
     fraction,
@@ -304,7 +305,7 @@ def add_commands(add_command: Callable[..., argparse.ArgumentParser]) -> None:
 def add_training(parser: argparse.ArgumentParser, **defaults: Any) -> None:
     """Add what the model is and how it is trained."""
     add = parser.add_argument_group("model and training").add_argument
-    add("--cell", choices=["lstm", "gru", "rnn"], help="default %(default)s")
+    add("--cell", choices=CELLS, help="default %(default)s")
     add("--hidden-size", type=positive, metavar="H", help="units in each layer (default %(default)s)")
     add("--layers", type=positive, default=1, metavar="L", help="default %(default)s")
     add("--dropout", type=fraction, default=0.0, metavar="P", help="between layers and above (default %(default)s)")

@@ -181,6 +181,7 @@ TO = {
         lambda: fastrnn.GRU(I, H, reset_after=False), ValueError, r"reset_after=True, as torch\.nn\.GRU has, got False"
     ),
     "module": (lambda: torch.nn.LSTM(I, H), TypeError, "layer must be an RNN, LSTM, GRU, Dense or Embedding, got LSTM"),
+    "minimal": (lambda: fastrnn.MinGRU(I, H), TypeError, "layer must be an RNN, LSTM, GRU, .* got MinGRU"),
 }  # fmt: skip
 
 

@@ -509,6 +509,7 @@ def test_to_onnx_refuses(tmp_path):
     lstm, dense = fastrnn.LSTM(I, H), fastrnn.Dense(H, 2)
     for layers, options, kind, match in [
         ([lstm, 3], {}, TypeError, "layers must be RNN, LSTM, .* got int"),
+        ([fastrnn.MinLSTM(I, H)], {}, TypeError, "layers must be RNN, LSTM, .* got MinLSTM"),
         ([], {}, ValueError, "at least one layer"),
         ([dense, lstm], {}, ValueError, r"fit one another .* Dense\(.* before LSTM\("),
         ([lstm, fastrnn.Dense(H, 2, dtype="float64")], {}, ValueError, "fit one another"),

@@ -20,7 +20,7 @@ class Weights:
         I: int,
         H: int,
         weight_ih: _Array,
-        weight_hh: _Array,
+        weight_hh: _Array | None,
         bias_ih: _Array | None,
         bias_hh: _Array | None,
         weight_hr: _Array | None,

@@ -25,7 +25,7 @@ cdef struct Backward:
     const real* dc_final            # IN  [N, H] or NULL
     real* dh0                       # OUT [N, P]
     real* dc0                       # OUT [N, H] or NULL
-    Lie d_ih, d_hh, d_hr            # OUT [I, G*H], [P, G*H], [H, P]
+    Lie d_ih, d_hh, d_hr            # OUT [I, G*H], [P, G*H], [H, P]; NULL where there is no such weight
     real* db_ih                     # OUT [G*H] or NULL
     real* db_hh                     # OUT [G*H] or NULL
     real* d_peephole                # OUT [3, H] or NULL
@@ -61,6 +61,11 @@ cdef struct Backward:
 cdef inline Py_ssize_t block_steps(Py_ssize_t T, Py_ssize_t N) noexcept nogil:
     """Whole steps of a block: by shape alone, since sums over time add up in its order."""
     return max(min(max(BLOCK_ROWS // N, 1) if N else T, T), 1)
+
+
+cdef inline int carry_panels(const Backward* b) noexcept nogil:
+    """Panels of the carried gradient, by which a step's units are shared out."""
+    return <int>ceil_div(b.carry_row, TILE_VECTORS * VLEN)
 
 
 cdef inline Py_ssize_t widest_row(const Backward* b) noexcept nogil:
@@ -251,9 +256,10 @@ cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
     cdef size_t c_width = b.state_row * sizeof(real) if b.w.projected else width
     cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.state)
     cdef real** dh = b.dh_rows + s.n0
-    for k in range(s.k0, s.k1):
-        dh[k - s.k0] = b.dh + rows[k] * b.carry_row
-    gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, s.q0, s.q1, <const_row*>dh, columns, dh, columns)
+    if b.w.layout.state.vectors:
+        for k in range(s.k0, s.k1):
+            dh[k - s.k0] = b.dh + rows[k] * b.carry_row
+        gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, s.q0, s.q1, <const_row*>dh, columns, dh, columns)
     for k in range(s.k0, s.k1):
         if b.previous[s.t * b.steps.N + rows[k]] == ZERO:
             memset(b.dh + rows[k] * b.carry_row + first, 0, width)
@@ -273,7 +279,7 @@ cdef Py_ssize_t descend_rows(const Descent* d, Py_ssize_t n0, Py_ssize_t n1) noe
     cdef const Steps* steps = b.steps
     cdef Py_ssize_t s, M = 0
     cdef Span span
-    span.n0, span.q0, span.q1 = n0, 0, b.w.state_back.count
+    span.n0, span.q0, span.q1 = n0, 0, carry_panels(b)
     for s in range(d.s_high, d.s_low - 1, -1):
         span.t = time_of(s, steps.T, b.reverse)
         span.k0, span.k1 = place_of(steps, span.t, n0), place_of(steps, span.t, n1)
@@ -300,8 +306,8 @@ cdef Span units_of(const Descent* d, int share) noexcept nogil:
     cdef const Backward* b = d.b
     span.t = time_of(d.s, b.steps.T, b.reverse)
     span.n0, span.k0, span.k1, span.m = 0, 0, count_at(b.steps, span.t), d.m
-    span.q0 = share_end(b.w.state_back.count, b.block.shares, share - 1)
-    span.q1 = share_end(b.w.state_back.count, b.block.shares, share)
+    span.q0 = share_end(carry_panels(b), b.block.shares, share - 1)
+    span.q1 = share_end(carry_panels(b), b.block.shares, share)
     return span
 
 
@@ -432,7 +438,8 @@ cdef void end_block(Backward* b, Py_ssize_t M, bint last) noexcept nogil:
     cdef const Lie* d_hh = &b.d_hh if last else NULL
     cdef Finish job = Finish(b, M)
     cdef Py_ssize_t m
-    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.P, &b.state, d_hh)
+    if a.state.vectors:
+        add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.P, &b.state, d_hh)
     if b.w.projected:
         add_weights(&b.projection, &b.w.project_layout, &b.w.project_layout.state, b.hidden_rows, M, b.w.H, &b.project,
                     &b.d_hr if last else NULL)

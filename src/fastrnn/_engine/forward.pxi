@@ -299,7 +299,8 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
             group.row, group.rows = row, min(GROUP_ROWS, s.count - row)
             for m in range(row, row + group.rows):
                 prefetch_row(f.step.y[m] + p * a.units * VLEN, group.panels * a.units * VLEN)
-            multiply(s, &group, f.stack_rows + share * GROUP_ROWS)
+            if s.part.vectors:
+                multiply(s, &group, f.stack_rows + share * GROUP_ROWS)
             s.gates(&f.step, &group, f.stack + share * GROUP_ROWS * TILE_STEP * VLEN)
 
 

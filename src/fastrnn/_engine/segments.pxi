@@ -374,7 +374,7 @@ cdef Buffer start_layer(Backward* b, Segments tape, Weights w, x, list gradients
         b.dx.data = b.dh0  # until there is a segment: any place but none
     give_into(b, gradients)
     cdef int shares = shares_for(3 * layer_seconds(b.w, tape.steps, N, b.ids != NULL))
-    cdef Split split = split_of(shares, 1, N, seconds_of(<double>b.w.layout.gates * b.w.H * b.w.H, N))
+    cdef Split split = split_of(shares, 1, N, step_seconds(b.w, N))
     cdef Buffer memory = backward_memory(b, split, shares, tape.steps)
     start_backward(b)
     return memory

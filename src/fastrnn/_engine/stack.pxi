@@ -14,8 +14,12 @@ cdef inline Rows no_rows() noexcept nogil:
 
 cdef double layer_seconds(const Pack* w, Py_ssize_t T, Py_ssize_t N, bint ids) noexcept nogil:
     """About how long one core takes for the forward pass of a layer and direction."""
-    cdef double gates = w.layout.gates * w.H
-    return T * seconds_of(gates * w.H, N) + (0 if ids else seconds_of(gates * w.I, <double>T * N))
+    return T * step_seconds(w, N) + (0 if ids else seconds_of(<double>w.layout.gates * w.H * w.I, <double>T * N))
+
+
+cdef double step_seconds(const Pack* w, Py_ssize_t N) noexcept nogil:
+    """The same for one step once its input is projected; without a product the gates remain, worth a few inputs."""
+    return seconds_of(<double>w.layout.gates * w.H * (w.H if w.layout.state.vectors else 16), N)
 
 
 def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cnp.ndarray y, cnp.ndarray h_final, c_final,
@@ -76,7 +80,7 @@ cdef forward_layer(Forward* directions, int D):
     cdef Py_ssize_t T = directions[0].s1 - directions[0].s0, N = directions[0].steps.N
     cdef double seconds = D * layer_seconds(w, T, N, directions[0].ids != NULL)
     cdef int d, r, shares = shares_for(seconds)
-    cdef Split split = split_of(shares, D, N, seconds_of(<double>w.layout.gates * w.H * w.H, N))
+    cdef Split split = split_of(shares, D, N, step_seconds(w, N))
     cdef int ranges = shares if split == BY_ROWS else 1
     cdef Buffer list_memory = take(D * ranges * sizeof(Forward))
     cdef Forward* runs = <Forward*>list_memory.data
@@ -141,9 +145,9 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
     tape: what that returned; dy IN [T, N, D*P] or None; dh, dc IN as h0, c0 or None; dx OUT [T, N, I], zeros on entry
     at padded steps, or None; gradients: for each layer and direction a list of arrays to fill, weight_ih [I, G*H] (zeros
     on entry where the input is ids), weight_hh [P, G*H], both biases [G*H], weight_hr [H, P] and the
-    peepholes [3*H] or None; dh0, dc0 OUT as h0, c0; watched: arrays [T, N, P] for the gradient of every h, in the order
-    of the layers, or None; places IN int64 [T, N]: the rows of the first layer's d weight_ih to which ids send, where
-    these are not the ids.
+    peepholes [3*H], None for what there is not; dh0, dc0 OUT as h0, c0; watched: arrays [T, N, P] for the gradient of
+    every h, in the order of the layers, or None; places IN int64 [T, N]: the rows of the first layer's d weight_ih to
+    which ids send, where these are not the ids.
     """
     cdef Plan plan = (<Kept>tape[0]).plan
     cdef Py_ssize_t T = plan.steps.T, N = plan.steps.N, H = (<Weights>weights[0]).pack.H, P = (<Weights>weights[0]).pack.P
@@ -216,7 +220,7 @@ cdef give_into(Backward* b, list gradients):
     """Point a backward pass at the arrays for its gradients."""
     d_ih, d_hh, db_ih, db_hh, d_hr, d_peephole = gradients
     b.d_ih = by_input(data_of(checked(d_ih, "d_ih")), &b.w.layout)
-    b.d_hh = by_input(data_of(checked(d_hh, "d_hh")), &b.w.layout)
+    b.d_hh = by_input(optional(d_hh, "d_hh"), &b.w.layout)
     b.db_ih, b.db_hh = optional(db_ih, "db_ih"), optional(db_hh, "db_hh")
     if d_hr is not None:
         b.d_hr = by_input(data_of(checked(d_hr, "d_hr")), &b.w.project_layout)
@@ -229,7 +233,7 @@ cdef backward_layer(Backward* directions, int D):
     cdef Py_ssize_t T = directions[0].steps.T, N = directions[0].steps.N
     cdef double seconds = 3 * D * layer_seconds(w, T, N, directions[0].ids != NULL)
     cdef int d, shares = shares_for(seconds)
-    cdef Split split = split_of(shares, D, N, seconds_of(<double>w.layout.gates * w.H * w.H, N))
+    cdef Split split = split_of(shares, D, N, step_seconds(w, N))
     cdef Rows below = directions[0].dx
     cdef cnp.ndarray second = None
     cdef list memory = []

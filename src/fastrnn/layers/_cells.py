@@ -1,11 +1,15 @@
-"""The options of each cell, whoever does the arithmetic: the constructors of `RNN`, `LSTM` and `GRU`."""
+"""The options of each cell, whoever does the arithmetic: the constructors of the recurrent layers."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from numpy.typing import NDArray
+
 from fastrnn.layers._recurrent import RecurrentBase
 from fastrnn.layers._traits import Activation, check_activation, check_activations, check_clip
+
+Array = NDArray[Any]
 
 
 class RNNBase(RecurrentBase):
@@ -59,6 +63,9 @@ class LSTMBase(RecurrentBase):
         names = ("proj_size", "activations", "peephole", "coupled", "clip")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
+    def _keeps(self, gates: dict[str, Array]) -> Array:
+        return gates["f"]
+
 
 class GRUBase(RecurrentBase):
     """The constructor of `GRU`."""
@@ -85,3 +92,48 @@ class GRUBase(RecurrentBase):
         """Return the constructor's arguments, numbers and strings only."""
         names = ("reset_after", "activations", "clip")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    def _keeps(self, gates: dict[str, Array]) -> Array:
+        return gates["z"]
+
+
+class MinimalBase(RecurrentBase):
+    """The constructor of the cells without recurrent weights."""
+
+    _fixed = (*RecurrentBase._fixed, "nonlinearity")
+    clip = None
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        nonlinearity: Activation = "linear",
+        **options: Any,
+    ) -> None:
+        self.nonlinearity = check_activation(nonlinearity, "nonlinearity")
+        self.activations = ("sigmoid", self.nonlinearity)
+        super().__init__(input_size, hidden_size, num_layers, **options)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, numbers and strings only."""
+        return {**super().get_config(), "nonlinearity": self.nonlinearity}
+
+
+class MinGRUBase(MinimalBase):
+    """The constructor of `MinGRU`."""
+
+    _name = "mingru"
+
+    def _keeps(self, gates: dict[str, Array]) -> Array:
+        return 1 - gates["z"]
+
+
+class MinLSTMBase(MinimalBase):
+    """The constructor of `MinLSTM`."""
+
+    _name = "minlstm"
+
+    def _keeps(self, gates: dict[str, Array]) -> Array:
+        return gates["f"] / (gates["f"] + gates["i"])

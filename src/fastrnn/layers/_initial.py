@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
-LSTM_FORGET = 1  # position of the forget gate in torch's order i, f, g, o
+GATES = {"rnn": 1, "lstm": 4, "gru": 3, "mingru": 2, "minlstm": 3}
+FORGET = {"lstm": 1, "minlstm": 0}  # position of the forget gate, in torch's order i, f, g, o and in f, i, n
+MINIMAL = ("mingru", "minlstm")  # cells without recurrent weights
 
 
 def parameter_shapes(
@@ -18,7 +19,7 @@ def parameter_shapes(
     proj_size: int,
     peephole: bool,
 ) -> dict[str, tuple[int, ...]]:
-    """Return {torch's parameter name: torch's shape}, in torch's order."""
+    """Return {torch's parameter name: torch's shape}, in torch's order, without what a minimal cell has not."""
     directions = 2 if bidirectional else 1
     rows, output_size = GATES[cell] * hidden_size, proj_size or hidden_size
     shapes: dict[str, tuple[int, ...]] = {}
@@ -26,9 +27,11 @@ def parameter_shapes(
         width = input_size if layer == 0 else directions * output_size
         for suffix in [f"l{layer}", f"l{layer}_reverse"][:directions]:
             shapes[f"weight_ih_{suffix}"] = (rows, width)
-            shapes[f"weight_hh_{suffix}"] = (rows, output_size)
+            if cell not in MINIMAL:
+                shapes[f"weight_hh_{suffix}"] = (rows, output_size)
             if bias:
                 shapes[f"bias_ih_{suffix}"] = (rows,)
+            if bias and cell not in MINIMAL:
                 shapes[f"bias_hh_{suffix}"] = (rows,)
             if proj_size:
                 shapes[f"weight_hr_{suffix}"] = (proj_size, hidden_size)
@@ -53,8 +56,8 @@ def initial_values(
     """Return the initial parameters of a recurrent layer, {torch's name: array}.
 
     ``init="default"`` draws input weights and projections from Glorot's uniform distribution and recurrent weights
-    orthogonal (of a projected h their columns), both gate by gate, with zero peepholes and biases but 1 for an LSTM's
-    forget gate (in ``bias_ih`` alone, so that it counts once); ``"torch"`` draws everything from
+    orthogonal (of a projected h their columns), both gate by gate, with zero peepholes and biases but 1 for the forget
+    gate of an LSTM or MinLSTM (in ``bias_ih`` alone, so that it counts once); ``"torch"`` draws everything from
     U(-1/sqrt(H), 1/sqrt(H)); a number b from U(-b, b).
     """
     rng = np.random.default_rng(seed)
@@ -72,8 +75,8 @@ def initial_values(
             value = glorot_uniform(rng, *shape)
         else:
             value = np.zeros(shape)
-            if cell == "lstm" and name.startswith("bias_ih"):
-                value[LSTM_FORGET * hidden_size : (LSTM_FORGET + 1) * hidden_size] = 1.0
+            if cell in FORGET and name.startswith("bias_ih"):
+                value[FORGET[cell] * hidden_size : (FORGET[cell] + 1) * hidden_size] = 1.0
         values[name] = value.astype(dtype)
     return values
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.layers._initial import initial_values
+from fastrnn.layers._initial import MINIMAL, initial_values
 from fastrnn.layers._module import Layer, check_dtype, check_seed, check_size
 from fastrnn.layers._parameter import Parameter
 from fastrnn.layers._traits import Activation
@@ -22,7 +22,7 @@ WEIGHTS = 1 << 32  # the masks of weights are numbered from here on, those of ou
 
 
 class RecurrentBase(Layer):
-    """The constructor of `RNN`, `LSTM` and `GRU`."""
+    """The constructor of `RNN`, `LSTM`, `GRU` and the minimal cells."""
 
     _name: str  # of the cell, by which parameters are shaped and drawn
     _fixed = (
@@ -98,7 +98,10 @@ class RecurrentBase(Layer):
 
     @weight_dropout.setter
     def weight_dropout(self, p: Any) -> None:
-        self._weight_dropout = check_probability(p, "weight_dropout")
+        p = check_probability(p, "weight_dropout")
+        if p and self._name in MINIMAL:
+            raise ValueError(f"weight_dropout must be 0, got {p}: a {type(self).__name__} has no recurrent weights")
+        self._weight_dropout = p
 
     @property
     def _directions(self) -> int:
@@ -122,6 +125,10 @@ class RecurrentBase(Layer):
     def _draw(self, p: float) -> tuple[int, int, float] | None:
         """Return what determines the masks of this forward call, or None where p is 0."""
         return (self._dropout_seed, self.forward_count, p) if p else None
+
+    def _keeps(self, gates: dict[str, NDArray[Any]]) -> NDArray[Any] | None:
+        """Return what the old state was multiplied by, from what a tape shows; None of a cell with no such gate."""
+        return None
 
     def _versions(self) -> tuple[int, ...]:
         return tuple([parameter.version for parameter in self._parameters.values()])

@@ -1,4 +1,4 @@
-"""RNN, LSTM and GRU: check the arguments, allocate, and call the engine once for the whole stack."""
+"""The recurrent layers: check the arguments, allocate, and call the engine once for the whole stack."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NUMBERS = tuple(ACTIVATIONS)  # of the engine
 
 
 class Recurrent(RecurrentBase):
-    """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM` and `GRU`."""
+    """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM`, `GRU` and the minimal cells."""
 
     _transient = ("_packed",)
     _packed: tuple[list[Any], tuple[int, ...]] | None = None
@@ -306,7 +306,7 @@ class Recurrent(RecurrentBase):
         Raises
         ------
         ValueError
-            The precision is another, or a weight is nan or inf.
+            The precision is another, a weight is nan or inf, or the layer has none that is recurrent.
         """
         from fastrnn.layers.quantized import Quantized
 

@@ -89,7 +89,8 @@ class Tape:
     def nbytes(self) -> int:
         """Bytes kept besides the input: of an LSTM 6 numbers for each step, row and hidden unit, GRU 5, RNN 1.
 
-        With ``checkpoint`` the states before each segment, and what a budget let it keep.
+        Of a MinLSTM 4, of a MinGRU 3. With ``checkpoint`` the states before each segment, and what a budget let it
+        keep.
         """
         if not isinstance(self.kept, list):
             return int(self.kept.nbytes)
@@ -104,7 +105,8 @@ class Tape:
         -------
         list of dict
             For each layer and direction {name: array}, each (N, T, H), or as x lies: i, f, g, o, c, h of an LSTM, r, z,
-            n, h of a GRU, h of an RNN, by the letters of the layer's equations. A step's h and c are those after it.
+            n, h of a GRU, h of an RNN, z, n, h of a MinGRU, f, i, n, h of a MinLSTM, by the letters of the layer's
+            equations. A step's h and c are those after it.
 
         Examples
         --------

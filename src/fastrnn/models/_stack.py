@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
+from fastrnn.layers import Dense, Embedding
 from fastrnn.layers._module import Layer
+from fastrnn.layers.recurrent import Recurrent
 from fastrnn.models._batches import Sequences, batches_in_order
 from fastrnn.models._coder import Coder
 from fastrnn.models._language_layers import CELLS
@@ -32,7 +33,7 @@ class StackModel(SequenceModel):
 
     coder_: Coder
     embedding_: Embedding | None
-    recurrent_: LSTM | GRU | RNN
+    recurrent_: Recurrent
     output_: Dense
     _pooling: str | None  # that of the fit, which `set_params` leaves alone
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import _engine
-from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
+from fastrnn.layers import Dense, Embedding
 from fastrnn.layers._module import check_size
+from fastrnn.layers.recurrent import Recurrent
 from fastrnn.reference.dropout import dropout_mask
 from fastrnn.train._checks import check_choice
 from fastrnn.train.loop import Gradients
@@ -25,7 +26,7 @@ class Network:
 
     Attributes
     ----------
-    embedding, recurrent, output : Embedding or None, LSTM or GRU or RNN, Dense
+    embedding, recurrent, output : Embedding or None, a recurrent layer, Dense
         The layers; `output` may be tied to `embedding`.
     input_dropout, output_dropout : float
         Probabilities of dropping a value of the embedding's output, and of the last layer's (Zaremba et al. 2014).
@@ -37,7 +38,7 @@ class Network:
     """
 
     embedding: Embedding | None
-    recurrent: LSTM | GRU | RNN
+    recurrent: Recurrent
     output: Dense
     input_dropout: float
     output_dropout: float

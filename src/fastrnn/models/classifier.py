@@ -21,7 +21,7 @@ class SequenceClassifier(StackModel):
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "rnn"}
+    cell : {"lstm", "gru", "rnn", "mingru", "minlstm"}
         The recurrent layers; "rnn" has tanh units.
     hidden_size : int
         H, units in each layer and direction.
@@ -50,7 +50,7 @@ class SequenceClassifier(StackModel):
     ----------
     classes_ : array
         The labels, sorted, in the order of the columns of `predict_proba`.
-    embedding_, recurrent_, output_ : Embedding or None, LSTM or GRU or RNN, Dense
+    embedding_, recurrent_, output_ : Embedding or None, a recurrent layer, Dense
         The layers.
     vocabulary_ : list of str or None
         The symbols by their ids, the most frequent first; the id after the last is that of all others.

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
+from fastrnn.layers import Dense, Embedding
 from fastrnn.layers._module import Layer, check_number, check_size
 from fastrnn.layers._targets import IGNORED
+from fastrnn.layers.recurrent import Recurrent
 from fastrnn.models._batches import Sequences, batches_in_order, check_some, sequences
 from fastrnn.models._beam import beam_search
 from fastrnn.models._coder import Coder
@@ -32,7 +33,7 @@ class EncoderDecoder(SequenceModel):
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "rnn"}
+    cell : {"lstm", "gru", "rnn", "mingru", "minlstm"}
         The recurrent layers; "rnn" has tanh units.
     hidden_size : int
         H, units in each layer of the decoder, and of each direction of the encoder.
@@ -78,9 +79,9 @@ class EncoderDecoder(SequenceModel):
     target_coder_: Coder
     source_embedding_: Embedding | None
     target_embedding_: Embedding | None
-    encoder_: LSTM | GRU | RNN
+    encoder_: Recurrent
     bridge_: Dense
-    decoder_: LSTM | GRU | RNN
+    decoder_: Recurrent
     output_: Dense
     longest_: int  # of the targets in training
     _strings: bool  # whether targets came as strings, and so predictions go

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import optim
-from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
+from fastrnn.layers import Dense, Embedding
 from fastrnn.layers._module import Layer, check_size
+from fastrnn.layers.recurrent import Recurrent
 from fastrnn.models._characters import check_text
 from fastrnn.models._context import ContextModel, Contexts
 from fastrnn.models._drawing import check_drawing, draw
@@ -37,7 +38,7 @@ CHUNK = 4096  # positions that are evaluated in one call, so that memory does no
 class LanguageModel(ContextModel):
     """A recurrent language model over characters or words: p(next symbol | all symbols before it).
 
-    Symbols go in as one-hot rows or through an embedding, then through a stack of LSTM, GRU or tanh layers, and a
+    Symbols go in as one-hot rows or through an embedding, then through a stack of recurrent layers, and a
     softmax gives the odds of the next one (Mikolov et al. 2010; Graves 2013). The vocabulary is the symbols of the
     training text and one more for all others, so that any text has a perplexity. That one is never sampled; it occurs
     in training only where `max_vocab` leaves symbols out or the text itself has the word "<unk>", and is an expensive
@@ -47,7 +48,7 @@ class LanguageModel(ContextModel):
     ----------
     level : {"char", "word"}
         What the text is cut into: characters, or words between white space with "<eos>" at the end of each line.
-    cell : {"lstm", "gru", "rnn"}
+    cell : {"lstm", "gru", "rnn", "mingru", "minlstm"}
         The recurrent layers; "rnn" has tanh units.
     hidden_size : int
         H, units in each layer.
@@ -81,7 +82,7 @@ class LanguageModel(ContextModel):
     ----------
     vocabulary_ : Vocabulary
         The symbols by their ids, the most frequent first; the id after the last is that of all others.
-    embedding_, recurrent_, output_ : Embedding or None, LSTM or GRU or RNN, Dense
+    embedding_, recurrent_, output_ : Embedding or None, a recurrent layer, Dense
         The layers.
     context_ : Dense or None
         What makes the initial state of a context, where `fit` was given any.
@@ -102,7 +103,7 @@ class LanguageModel(ContextModel):
     """
 
     embedding_: Embedding | None
-    recurrent_: LSTM | GRU | RNN
+    recurrent_: Recurrent
     output_: Dense
     history_: dict[str, list[float]]
     _optimizer: optim.Optimizer  # of partial_fit

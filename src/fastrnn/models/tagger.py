@@ -22,7 +22,7 @@ class SequenceTagger(StackModel):
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "rnn"}
+    cell : {"lstm", "gru", "rnn", "mingru", "minlstm"}
         The recurrent layers; "rnn" has tanh units.
     hidden_size : int
         H, units in each layer and direction.

@@ -31,7 +31,8 @@ Gradients = tuple[Array, State, dict[str, Array]]
 
 class Weights(NamedTuple):
     """The parameters of one direction: weight_ih [G·H, I], weight_hh [G·H, H], bias_ih [G·H], bias_hh [G·H]; of an LSTM
-    also weight_hr [P, H], with which weight_hh is [G·H, P], and the peepholes of i, f and o, [3·H], or None."""
+    also weight_hr [P, H], with which weight_hh is [G·H, P], and the peepholes of i, f and o, [3·H], or None. U and b_hh
+    are None where no weight is recurrent (`fastrnn.reference.minimal`)."""
 
     W: Array
     U: Array
