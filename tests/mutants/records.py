@@ -9,6 +9,7 @@ from low_precision import LOW_PRECISION
 from main_job import MAIN_JOB
 from memory import MEMORY
 from model_streams import MODEL_STREAMS
+from normalization import NORMALIZATION
 from optimizers import OPTIMIZERS
 from recurrence import RECURRENCE
 from rows import ROWS
@@ -22,5 +23,5 @@ from traits import TRAITS
 
 MUTANTS = [
     *RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *KERAS_AND_ONNX, *LEARNING, *LOW_PRECISION, *MEMORY,
-    *MODEL_STREAMS, *ROWS, *SEQUENCE_MODELS, *SESSIONS, *TIMING, *TORCH_MODULES, *TRAINING, *TRAITS,
+    *MODEL_STREAMS, *ROWS, *SEQUENCE_MODELS, *SESSIONS, *TIMING, *TORCH_MODULES, *TRAINING, *TRAITS, *NORMALIZATION,
 ]  # fmt: skip
