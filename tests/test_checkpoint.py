@@ -43,6 +43,8 @@ OPTIONS = {  # the class, and what is varied besides dropout of outputs and weig
     "coupled": ("LSTM", {"coupled": True, "peephole": True}),
     "gru": ("GRU", {"activations": ("hard_sigmoid", "softsign")}),
     "rnn": ("RNN", {"clip": 0.4}),
+    "lstm-norm": ("LSTM", {"layer_norm": True}),
+    "gru-norm": ("GRU", {"layer_norm": True}),
 }
 every_option = pytest.mark.parametrize("option", OPTIONS)
 MANY_SEGMENTS = [(150, 21), (33, 97), (400, 9), (3, 1300)]  # N, T: blocks of 2, 11, 1 and 128 steps

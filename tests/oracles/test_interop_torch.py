@@ -180,6 +180,7 @@ TO = {
     "reset before": (
         lambda: fastrnn.GRU(I, H, reset_after=False), ValueError, r"reset_after=True, as torch\.nn\.GRU has, got False"
     ),
+    "normalised": (lambda: fastrnn.LSTM(I, H, layer_norm=True), ValueError, "layer_norm=False, as torch.nn.LSTM has"),
     "module": (lambda: torch.nn.LSTM(I, H), TypeError, "layer must be an RNN, LSTM, GRU, Dense or Embedding, got LSTM"),
     "minimal": (lambda: fastrnn.MinGRU(I, H), TypeError, "layer must be an RNN, LSTM, GRU, .* got MinGRU"),
 }  # fmt: skip

@@ -389,6 +389,7 @@ def test_wrong_arguments(tmp_path):
     for layer, match in [
         (fastrnn.LSTM(I, 3, proj_size=2), "no proj_size"), (fastrnn.RNN(I, 3, weight_dropout=0.5), "no weight_dropout"),
         (fastrnn.LSTM(I, 3, peephole=True), "no peephole"), (fastrnn.LSTM(I, 3, coupled=True), "no coupled"),
+        (fastrnn.LSTM(I, 3, layer_norm=True), "no layer_norm"), (fastrnn.GRU(I, 3, layer_norm=True), "no layer_norm"),
         (fastrnn.GRU(I, 3, clip=1.0), "no clip"), (fastrnn.RNN(I, 3, nonlinearity=("elu", 0.5)), r"\('elu', 0\.5\)"),
         (fastrnn.LSTM(I, 3, activations=("sigmoid", "tanh", "relu")), "one activation for g and for c"),
     ]:  # fmt: skip

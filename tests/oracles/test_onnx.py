@@ -516,6 +516,7 @@ def test_to_onnx_refuses(tmp_path):
         ([lstm, fastrnn.GRU(H, 2, batch_first=False)], {}, ValueError, "batch_first"),
         (dense, {"state": True}, ValueError, "layers has none"),
         ([fastrnn.LSTM(I, H, proj_size=2), fastrnn.Dense(2, 2)], {}, ValueError, "to ONNX, which has no proj_size"),
+        (fastrnn.GRU(I, H, layer_norm=True), {}, ValueError, "to ONNX, which has no layer_norm"),
     ]:
         with pytest.raises(kind, match=match):
             written(layers, tmp_path, **options)

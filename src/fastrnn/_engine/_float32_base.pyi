@@ -25,6 +25,10 @@ class Weights:
         bias_hh: _Array | None,
         weight_hr: _Array | None,
         peephole: _Array | None,
+        norm_ih: _Array | None,
+        norm_hh: _Array | None,
+        norm_c: _Array | None,
+        norm_bias: _Array | None,
     ) -> None: ...
 
 class QuantizedWeights(Weights):

@@ -177,18 +177,30 @@ cdef inline Inner run_of(Py_ssize_t K) noexcept nogil:
     return inner
 
 
+cdef struct Norm:
+    # layer normalization of W x, of U h' and of an LSTM's c: see norm.pxi
+    Part input[2]           # the vectors of a panel that are normalised together
+    Part state[2]
+    real* input_gain        # [panel][width * VLEN]
+    real* state_gain        # the same
+    real* bias              # the same: what joins the normalised W x
+    real* cell_gain         # [H, rounded up], LSTM
+    real* cell_bias         # the same
+
+
 cdef struct Pack:
     # the parameters of one layer and direction as the engine reads them
     int cell
     int storage                                         # of the forward panels: FULL_PRECISION, or quantized.pxi's
     Traits traits
-    bint projected
+    bint projected, normed
+    Norm norm
     Py_ssize_t I, H, P                                  # P numbers in a row of h: H, or those of the projection
     Layout layout, project_layout
     Panels input, state, candidate                      # forward
     Panels input_back, state_back, candidate_back       # backward
     Panels project, project_back                        # R and its transpose
-    real* bias                                          # [panel][width * VLEN]
+    real* bias                                          # [panel][width * VLEN]: what products with the input start from
     const real* rows                                    # weight_ih [I, G*H], for integer input
 
 
@@ -199,9 +211,12 @@ cdef class Weights:
     cdef Buffer state_memory, input_memory, state_back_memory, input_back_memory
 
     def __init__(self, int cell, traits, Py_ssize_t I, Py_ssize_t H, cnp.ndarray weight_ih,
-                 cnp.ndarray weight_hh, bias_ih, bias_hh, cnp.ndarray weight_hr, cnp.ndarray peephole):
+                 cnp.ndarray weight_hh, bias_ih, bias_hh, cnp.ndarray weight_hr, cnp.ndarray peephole,
+                 norm_ih, norm_hh, norm_c, norm_bias):
         """Take parameters: weight_ih [I, G*H], weight_hh [P, G*H] or None, biases [G*H] or None (bias_hh also where no
-        weight is recurrent), weight_hr [H, P] or None, peepholes [3*H] or None; traits: ((kind, alpha, beta) of each activation, clip or None, coupled)."""
+        weight is recurrent), weight_hr [H, P] or None, peepholes [3*H] or None, gains of the norms of both products
+        [G*H] and gain and bias of c's [H], or None; traits: ((kind, alpha, beta) of each activation, clip or None,
+        coupled)."""
         cdef Pack* w = &self.pack
         cdef Layout* a = &w.layout
         cdef char* space = NULL
@@ -211,7 +226,8 @@ cdef class Weights:
         w.projected, w.P = weight_hr is not None, H if weight_hh is None else weight_hh.shape[0]
         w.project_layout = make_layout(RNN, w.P)
         w.traits.peephole = optional(peephole, "peephole")
-        w.traits.plain = w.traits.plain and peephole is None
+        w.normed = norm_ih is not None
+        w.traits.plain = w.traits.plain and peephole is None and not w.normed
         w.rows = data_of(weight_ih)
         place_state(w, &space)
         self.state_memory = take(<size_t>space)
@@ -227,6 +243,9 @@ cdef class Weights:
         memset(w.bias, 0, a.count * a.width * VLEN * sizeof(real))
         if bias_ih is not None:
             sum_biases(w, data_of(checked(bias_ih, "bias_ih")), optional(bias_hh, "bias_hh"))
+        if w.normed:
+            pack_norm(w, data_of(checked(norm_ih, "norm_ih")), data_of(checked(norm_hh, "norm_hh")),
+                      optional(norm_c, "norm_c"), optional(norm_bias, "norm_bias"))
 
     cdef need_input(self):
         """Pack the input weights, which integer input never needs."""
@@ -282,6 +301,8 @@ cdef void place_state(Pack* w, char** space) noexcept nogil:
     if w.projected:
         w.project = forward_panels(&w.project_layout, &w.project_layout.state, w.H, space)
     w.bias = <real*>carve(space, a.count * a.width * VLEN * sizeof(real))
+    if w.normed:
+        place_norm(w, space)
 
 
 cdef void place_state_back(Pack* w, char** space) noexcept nogil:

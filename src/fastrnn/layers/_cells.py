@@ -52,15 +52,21 @@ class LSTMBase(RecurrentBase):
         peephole: bool = False,
         coupled: bool = False,
         clip: float | None = None,
+        layer_norm: bool = False,
         **options: Any,
     ) -> None:
         self.activations = check_activations(activations, ("sigmoid", "tanh", "tanh"))
         self.peephole, self.coupled, self.clip = bool(peephole), bool(coupled), check_clip(clip)
+        self.layer_norm = bool(layer_norm)
+        if self.layer_norm and self.peephole:
+            raise ValueError("layer_norm must be False with peephole=True: its source has no peepholes")
         super().__init__(input_size, hidden_size, num_layers, **options)
+        if self.layer_norm and self.proj_size:
+            raise ValueError(f"layer_norm must be False with proj_size={self.proj_size}: its source has no projection")
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
-        names = ("proj_size", "activations", "peephole", "coupled", "clip")
+        names = ("proj_size", "activations", "peephole", "coupled", "clip", "layer_norm")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     def _keeps(self, gates: dict[str, Array]) -> Array:
@@ -82,15 +88,19 @@ class GRUBase(RecurrentBase):
         reset_after: bool = True,
         activations: tuple[Activation, ...] = ("sigmoid", "tanh"),
         clip: float | None = None,
+        layer_norm: bool = False,
         **options: Any,
     ) -> None:
         self.reset_after = bool(reset_after)
         self.activations, self.clip = check_activations(activations, ("sigmoid", "tanh")), check_clip(clip)
+        self.layer_norm = bool(layer_norm)
+        if self.layer_norm and not self.reset_after:
+            raise ValueError("layer_norm must be False with reset_after=False: its source resets after the product")
         super().__init__(input_size, hidden_size, num_layers, **options)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
-        names = ("reset_after", "activations", "clip")
+        names = ("reset_after", "activations", "clip", "layer_norm")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     def _keeps(self, gates: dict[str, Array]) -> Array:

@@ -18,6 +18,7 @@ def parameter_shapes(
     bias: bool,
     proj_size: int,
     peephole: bool,
+    layer_norm: bool,
 ) -> dict[str, tuple[int, ...]]:
     """Return {torch's parameter name: torch's shape}, in torch's order, without what a minimal cell has not."""
     directions = 2 if bidirectional else 1
@@ -37,6 +38,13 @@ def parameter_shapes(
                 shapes[f"weight_hr_{suffix}"] = (proj_size, hidden_size)
             if peephole:
                 shapes[f"weight_peephole_{suffix}"] = (3 * hidden_size,)
+            if layer_norm:
+                shapes[f"weight_norm_ih_{suffix}"] = (rows,)
+                shapes[f"weight_norm_hh_{suffix}"] = (rows,)
+            if layer_norm and cell == "lstm":
+                shapes[f"weight_norm_c_{suffix}"] = (hidden_size,)
+                if bias:
+                    shapes[f"bias_norm_c_{suffix}"] = (hidden_size,)
     return shapes
 
 
@@ -49,6 +57,7 @@ def initial_values(
     bias: bool,
     proj_size: int,
     peephole: bool,
+    layer_norm: bool,
     init: str | float,
     seed: int | None,
     dtype: np.dtype | str,
@@ -58,14 +67,17 @@ def initial_values(
     ``init="default"`` draws input weights and projections from Glorot's uniform distribution and recurrent weights
     orthogonal (of a projected h their columns), both gate by gate, with zero peepholes and biases but 1 for the forget
     gate of an LSTM or MinLSTM (in ``bias_ih`` alone, so that it counts once); ``"torch"`` draws everything from
-    U(-1/sqrt(H), 1/sqrt(H)); a number b from U(-b, b).
+    U(-1/sqrt(H), 1/sqrt(H)); a number b from U(-b, b). Whatever it is, norms start with gain 1 and bias 0, as torch's.
     """
     rng = np.random.default_rng(seed)
     bound = uniform_bound(init, hidden_size)
     values: dict[str, np.ndarray] = {}
-    shapes = parameter_shapes(cell, input_size, hidden_size, num_layers, bidirectional, bias, proj_size, peephole)
+    sizes = (input_size, hidden_size, num_layers)
+    shapes = parameter_shapes(cell, *sizes, bidirectional, bias, proj_size, peephole, layer_norm)
     for name, shape in shapes.items():
-        if bound is not None:
+        if "_norm_" in name:
+            value = np.full(shape, float(name.startswith("weight")))
+        elif bound is not None:
             value = rng.uniform(-bound, bound, shape)
         elif name.startswith("weight_ih"):
             value = np.concatenate([glorot_uniform(rng, hidden_size, shape[1]) for _ in range(GATES[cell])])

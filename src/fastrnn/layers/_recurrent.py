@@ -16,7 +16,10 @@ from fastrnn.layers._parameter import Parameter
 from fastrnn.layers._traits import Activation
 
 # The parameters of a layer and direction, in torch's order and in that of the engine's arguments.
-KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole")
+KINDS = (
+    "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole",
+    "weight_norm_ih", "weight_norm_hh", "weight_norm_c", "bias_norm_c",
+)  # fmt: skip
 
 WEIGHTS = 1 << 32  # the masks of weights are numbered from here on, those of outputs from 0
 
@@ -27,11 +30,12 @@ class RecurrentBase(Layer):
     _name: str  # of the cell, by which parameters are shaped and drawn
     _fixed = (
         *Layer._fixed, "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "proj_size",
-        "activations", "peephole", "coupled", "clip",
+        "activations", "peephole", "coupled", "clip", "layer_norm",
     )  # fmt: skip
     activations: tuple[Activation, ...]  # of the gates, of the candidate, of the cell: as many as the cell has
     peephole: bool = False
     coupled: bool = False
+    layer_norm: bool = False
     clip: float | None
 
     def __init__(
@@ -68,7 +72,7 @@ class RecurrentBase(Layer):
         self.init = init
         values = initial_values(
             self._name, self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias,
-            self.proj_size, self.peephole, init, self.seed, self.dtype,
+            self.proj_size, self.peephole, self.layer_norm, init, self.seed, self.dtype,
         )  # fmt: skip
         self._parameters = {name: self._parameter(name, value) for name, value in values.items()}
         ends = ("", "_reverse")[: self._directions]

@@ -429,6 +429,11 @@ class LSTM(LSTMBase, Recurrent):
         shapes; nothing reads them, and their gradients are zero.
     clip : float, optional
         The sums that the activations f and g are given, peepholes included, are brought into -clip ... clip first.
+    layer_norm : bool
+        Whether W x, U h' and c are normalised (Ba, Kiros and Hinton 2016): the sums become LN(W x) + b_ih + LN(U h') +
+        b_hh, each over all gates together, and h = o tanh(LN(c)); gains are the parameters `weight_norm_ih_l0` and
+        `weight_norm_hh_l0` (4·H,) and `weight_norm_c_l0` (H,), c's bias `bias_norm_c_l0` (H,). Not with `peephole` or
+        `proj_size`.
     bidirectional : bool
         Whether a second set of parameters reads each sequence from its end.
     batch_first : bool
@@ -488,6 +493,9 @@ class GRU(GRUBase, Recurrent):
         Of the gates r and z, and of n; one of those that `LSTM` lists each.
     clip : float, optional
         As of `LSTM`.
+    layer_norm : bool
+        Whether W x and U h' are normalised (Ba, Kiros and Hinton 2016, supplement), each by the gains of a parameter,
+        `weight_norm_ih_l0` and `weight_norm_hh_l0` (3·H,), r and z together and n by itself. With `reset_after` alone.
     bidirectional, batch_first, bias, dropout, weight_dropout, dtype, seed, sparse_grad, init
         As of `LSTM`.
 

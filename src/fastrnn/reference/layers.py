@@ -241,14 +241,15 @@ class Recurrent(RecurrentBase):
         return layer
 
     def _weights(self, k: int, tape: Tape) -> Weights:
-        W, U, b_ih, b_hh, R, p = self._named(self.parameters, k)
+        W, U, b_ih, b_hh, R, p, s_ih, s_hh, s_c, b_c = self._named(self.parameters, k)
         if self._precision:
             W, U = quantized(W, self._precision), quantized(U, self._precision)
         if tape.weight_dropout:
             U = tape.masked_weight(U.T, k).T
         if not self.bias:
             b_ih = b_hh = np.zeros(len(W), self.dtype)
-        return Weights(W, U, b_ih, b_hh, R, p)
+            b_c = None if s_c is None else np.zeros(len(s_c), self.dtype)
+        return Weights(W, U, b_ih, b_hh, R, p, s_ih, s_hh, s_c, b_c)
 
     def _state(self, state: Any, N: int, batched: bool, name: str) -> State:
         """Return a copy of a state or of its gradient as a tuple of (L·D, N, ·), zeros for None."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fastrnn.reference.cells import Kept, State, Weights
 from fastrnn.reference.minimal import AnyCell
+from fastrnn.reference.norm import centred, norm_backward, scaled
 
 Array = NDArray[Any]
 
@@ -34,12 +35,14 @@ class Pass:
     keep: Callable[[Array], Array]  # how states and gates are kept: `exactly` or `bfloat16`
     before: dict[int, State] = field(default_factory=dict)
     steps: dict[int, Kept] = field(default_factory=dict)
+    product: Array | None = None  # W x [T, N, G·H], centred, where it is normalised
 
     @property
     def nbytes(self) -> int:
         """Bytes kept besides the input."""
         arrays = [array for step in self.steps.values() for array in step.values()]
         arrays += [part for state in self.before.values() for part in state]
+        arrays += [] if self.product is None else [self.product]
         return sum(array.nbytes for array in arrays)
 
     def sequence(self, name: str, width: int) -> Array:
@@ -88,7 +91,12 @@ def restarts(resets: Array, active: Array, reverse: bool) -> Array:
 def forward_direction(cell: AnyCell, weights: Weights, state: State, tape: Pass) -> tuple[Array, State]:
     """Return h of every step [T, N, H], zeros at padded ones, and the final state; `tape` is filled."""
     active, restart, keep = tape.active, tape.restart, tape.keep
-    a = product_with_input(tape.x, active, weights.W) + weights.b_ih
+    a = product_with_input(tape.x, active, weights.W)
+    if weights.s_ih is not None:
+        a = centred(a, cell.normalised)
+        tape.product = keep(a)
+        a = weights.s_ih * scaled(a, cell.normalised)
+    a = a + weights.b_ih
     state = tuple(part.copy() for part in state)
     kept = tuple(part.copy() for part in state)
     y = np.zeros((*active.shape, state[0].shape[1]), a.dtype)
@@ -127,8 +135,11 @@ def backward_direction(
             sums[name] += gradient
         for part, new in zip(dstate, before, strict=True):
             part[real] = np.where(restart[t, real, None], 0, new)
-    dx, sums["W"] = gradients_of_product(tape.x, active, weights.W, da)
     sums["b_ih"] = da.sum(axis=(0, 1))
+    if weights.s_ih is not None:
+        assert tape.product is not None
+        da, sums["s_ih"] = norm_backward(da, tape.product, weights.s_ih, cell.normalised)
+    dx, sums["W"] = gradients_of_product(tape.x, active, weights.W, da)
     return dx, dstate, weights._replace(**sums), dh
 
 
