@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.layers import GRU, LSTM, RNN, Dense
+from fastrnn.layers import Dense
 from fastrnn.layers._parameter import as_array
 from fastrnn.layers._targets import IGNORED
+from fastrnn.layers.recurrent import Recurrent
 from fastrnn.models._batches import batches_by_length
 from fastrnn.models._model import Model
 from fastrnn.models._text import Text
@@ -129,7 +130,7 @@ class ContextModel(Model):
     num_layers: int
     hidden_size: int
     init: str | float
-    recurrent_: LSTM | GRU | RNN
+    recurrent_: Recurrent
     output_: Dense
     vocabulary_: Vocabulary
     random_state_: np.random.Generator

@@ -28,6 +28,7 @@ class MinGRUCell:
     """
 
     gates = 2
+    normalised = ()
     states = ("h",)
     shown = ("z", "n", "h")
     kept = ("z", "n", "h")
@@ -61,6 +62,7 @@ class MinLSTMCell:
     """
 
     gates = 3
+    normalised = ()
     states = ("h",)
     shown = ("f", "i", "n", "h")
     kept = ("f", "i", "n", "h")
