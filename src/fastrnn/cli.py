@@ -71,9 +71,9 @@ def demo(arguments: argparse.Namespace) -> None:
 
 def bench(arguments: argparse.Namespace) -> None:
     """Time fastrnn and its peers."""
-    from fastrnn.bench import use_one_thread
+    from fastrnn.bench import use_threads
 
-    use_one_thread()
+    use_threads(1)
     from fastrnn.bench.quick import run
 
     run(print_text, arguments.output, arguments.plot)
@@ -88,7 +88,8 @@ def info(arguments: argparse.Namespace) -> None:
     print(f"fastrnn           {fastrnn.__version__}")
     compiled, detected = ", ".join(cpu["compiled"]), ", ".join(cpu["detected"])
     print(f"instruction sets  compiled: {compiled}; detected: {detected}; used: {cpu['isa']}")
-    print(f"precisions        {', '.join(cpu['dtypes'])}")
+    low = ", ".join(f"{precision} by {path}" for precision, path in cpu["low_precision"].items())
+    print(f"precisions        {', '.join(cpu['dtypes'])}; for inference {low}")
     print(f"threads           {cpu['threads']}")
 
 

@@ -201,7 +201,9 @@ TO = {
     "clip": (lambda: fastrnn.LSTM(I, H, clip=3.0), ValueError, "clip=None, as torch"),
     "weight_dropout": (lambda: fastrnn.GRU(I, H, weight_dropout=0.5), ValueError, r"weight_dropout=0\.0, as torch"),
     "quantized": (lambda: fastrnn.GRU(I, H).quantize("int8"), TypeError, "layer must be an RNN, .* got Quantized"),
+    "normalised": (lambda: fastrnn.LSTM(I, H, layer_norm=True), ValueError, "layer_norm=False, as torch.nn.LSTM has"),
     "module": (lambda: torch.nn.LSTM(I, H), TypeError, "layer must be an RNN, LSTM, GRU, Dense or Embedding, got LSTM"),
+    "minimal": (lambda: fastrnn.MinGRU(I, H), TypeError, "layer must be an RNN, LSTM, GRU, .* got MinGRU"),
 }  # fmt: skip
 
 

@@ -250,6 +250,8 @@ def test_weights_file(tmp_path):
     assert expected(ids).shape == (3, 3)
     with pytest.raises(TypeError, match=r"into must be the layers .* got NoneType"):
         interop.from_keras(path)
+    with pytest.raises(TypeError, match=r"into must be the layers .* got MinLSTM"):
+        interop.from_keras(path, into=fastrnn.MinLSTM(I, 3))
 
 
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no-bias"])
@@ -434,9 +436,12 @@ def test_wrong_arguments(tmp_path):
         interop.from_keras(randomized(L.LSTM(3)), into=fastrnn.LSTM(I, 3))
     with pytest.raises(TypeError, match="layer must be an RNN, LSTM, GRU, Dense or Embedding"):
         interop.to_keras([fastrnn.LSTM(I, 3), 3])
+    with pytest.raises(TypeError, match=r"layer must be an RNN, LSTM, GRU, Dense or Embedding, .* got MinGRU"):
+        interop.to_keras(fastrnn.MinGRU(I, 3))
     for layer, match in [
         (fastrnn.LSTM(I, 3, proj_size=2), "no proj_size"), (fastrnn.RNN(I, 3, weight_dropout=0.5), "no weight_dropout"),
         (fastrnn.LSTM(I, 3, peephole=True), "no peephole"), (fastrnn.LSTM(I, 3, coupled=True), "no coupled"),
+        (fastrnn.LSTM(I, 3, layer_norm=True), "no layer_norm"), (fastrnn.GRU(I, 3, layer_norm=True), "no layer_norm"),
         (fastrnn.GRU(I, 3, clip=1.0), "no clip"), (fastrnn.RNN(I, 3, nonlinearity=("elu", 0.5)), r"\('elu', 0\.5\)"),
         (fastrnn.LSTM(I, 3, activations=("sigmoid", "tanh", "relu")), "one activation for g and for c"),
     ]:  # fmt: skip

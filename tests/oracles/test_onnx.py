@@ -475,12 +475,14 @@ def test_to_onnx_refuses(tmp_path):
     lstm, dense = fastrnn.LSTM(I, H), fastrnn.Dense(H, 2)
     for layers, options, kind, match in [
         ([lstm, 3], {}, TypeError, "layers must be RNN, LSTM, .* got int"),
+        ([fastrnn.MinLSTM(I, H)], {}, TypeError, "layers must be RNN, LSTM, .* got MinLSTM"),
         ([], {}, ValueError, "at least one layer"),
         ([dense, lstm], {}, ValueError, r"fit one another .* Dense\(.* before LSTM\("),
         ([lstm, fastrnn.Dense(H, 2, dtype="float64")], {}, ValueError, "fit one another"),
         ([lstm, fastrnn.GRU(H, 2, batch_first=False)], {}, ValueError, "batch_first"),
         (dense, {"state": True}, ValueError, "layers has none"),
         ([fastrnn.LSTM(I, H, proj_size=2), fastrnn.Dense(2, 2)], {}, ValueError, "to ONNX, which has no proj_size"),
+        (fastrnn.GRU(I, H, layer_norm=True), {}, ValueError, "to ONNX, which has no layer_norm"),
     ]:
         with pytest.raises(kind, match=match):
             written(layers, tmp_path, **options)
