@@ -7,6 +7,7 @@ import pytest
 from helpers import CELLS, assert_same_bits, make, normal, run, state_like
 
 import fastrnn
+from fastrnn import _engine, optim
 
 # name: N, T, H, layers, directions. The split that each is cut by stands in docs/architecture.md.
 SPLITS = {
@@ -62,6 +63,66 @@ def test_denormals_in_the_gradient_of_the_input():
 
     alone = on_threads(1, call)
     assert_same_bits(on_threads(2, call), alone)
+
+
+@pytest.mark.parametrize("P", [20, 70, 190])
+@pytest.mark.parametrize("N", [1, 5, 33])
+def test_projections(N, P):
+    """Of which a step's gates wait for the whole gradient of h."""
+    layer = fastrnn.LSTM(31, 200, 2, proj_size=P, peephole=True, clip=3.0, seed=0, init=0.1)
+    rng = np.random.default_rng(0)
+    options = {"mask": rng.random((N, 20)) < 0.8, "resets": rng.random((N, 20)) < 0.1}
+    x, dy, state = normal("x", N, 20, 31), normal("dy", N, 20, P), state_like(layer, N, "state")
+
+    def call():
+        return run(layer, x, state, dy, state_like(layer, N, "dstate"), **options)
+
+    alone = on_threads(1, call)
+    for number in (2, 3):
+        assert_same_bits(on_threads(number, call), alone)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_packing(cell):
+    """Of a layer's parameters at its first call, in widths that leave lanes of vectors and rows of panels over."""
+    x, dy = normal("x", 1, 2, 310), normal("dy", 1, 2, 517)
+
+    def call():
+        return run(make(cell, 310, 517, seed=0, init=0.1), x, None, dy)
+
+    alone = on_threads(1, call)
+    for number in (2, 3):
+        assert_same_bits(on_threads(number, call), alone)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("rule", [
+    ("SGD", {}), ("SGD", {"momentum": 0.9}), ("RMSprop", {"centered": True, "momentum": 0.5}), ("Adagrad", {}),
+    ("AdamW", {}),
+], ids=lambda rule: "-".join([rule[0], *rule[1]]))  # fmt: skip
+def test_updates(rule, number):
+    """A large parameter is updated like its rows, each a layer of its own."""
+    name, options = rule
+    whole, rows = fastrnn.Dense(777, 650, seed=0), [fastrnn.Dense(777, 65, seed=k) for k in range(10)]
+    weight, gradient = normal("weight", 650, 777), normal("gradient", 650, 777)
+    parts = [{"weight": part, "bias": np.zeros(65, "float32")} for part in np.split(gradient, 10)]
+    whole.load_state_dict({"weight": weight, "bias": np.zeros(650)})
+    for layer, part in zip(rows, np.split(weight, 10), strict=True):
+        layer.load_state_dict({"weight": part, "bias": np.zeros(65)})
+    fastrnn.set_num_threads(number)
+    together, apart = (getattr(optim, name)(target, **options) for target in (whole, rows))
+    for _ in range(3):
+        together.step({"weight": gradient, "bias": np.zeros(650, "float32")})
+        apart.step(parts)
+    expected = np.concatenate([layer.parameters["weight"] for layer in rows])
+    assert_same_bits(np.asarray(whole.parameters["weight"]), expected)
+
+
+def test_sums_of_squares():
+    engine, arrays = _engine.load("float32"), [normal(k, 400_000 + k) for k in range(9)]
+    alone = on_threads(1, lambda: [engine.sum_of_squares(array) for array in arrays])
+    for number in (2, 3):
+        assert on_threads(number, lambda: [engine.sum_of_squares(array) for array in arrays]) == alone
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])

@@ -64,6 +64,27 @@ AROUND = [
         SHARES + "[lstm-units-full]",
     ),
     compiled(
+        "projected-cell-of-a-share-kept", ENGINE + "backward.pxi",
+        "b.state_row + c_first, 0, c_width)", "b.state_row, 0, c_width)",
+        "test_shares.py::test_projections[5-70]",
+    ),
+    compiled(
+        "a-row-of-weights-not-packed", ENGINE + "pack.pxi",
+        "end = share_end(<int>job.K, job.shares, share)",
+        "end = share_end(<int>job.K, job.shares, share) - (share > 0)",
+        "test_shares.py::test_packing[lstm]",
+    ),
+    compiled(
+        "a-page-not-updated", ENGINE + "update.pxi",
+        "u.shares, share) * page, u.count)", "u.shares, share) * (page - (u.shares > 1)), u.count)",
+        "test_shares.py::test_updates[AdamW-3]",
+    ),
+    compiled(
+        "squares-in-a-part-for-each-thread", ENGINE + "update.pxi",
+        "s.parts = <int>min(1 + s.count // PART_NUMBERS, PARTS)", "s.parts = TEAM.threads()",
+        "test_shares.py::test_sums_of_squares",
+    ),
+    compiled(
         "second-direction-not-added", ENGINE + "stack.pxi",
         "                add_input(directions)\n", "",
         SHARES + "[lstm-side-by-side-full]",

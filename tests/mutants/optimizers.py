@@ -17,15 +17,15 @@ OPTIMIZERS = [
     compiled(
         "adam-no-bias-correction",
         ENGINE + "update.pxi",
-        "v_set(<real>(1 / correction))",
+        "v_set(u.correction)",
         "v_set(1)",
         rule("adam"),
     ),
     compiled(
         "adamw-decay-dropped",
         ENGINE + "update.pxi",
-        "x = v_set(<real>shrink) * v_load_n(parameter + j, n)",
-        "x = v_load_n(parameter + j, n)",
+        "x = v_set(u.shrink) * v_load_n(u.p + j, n)",
+        "x = v_load_n(u.p + j, n)",
         rule("adamw-decay"),
     ),
     compiled(
@@ -45,8 +45,8 @@ OPTIMIZERS = [
     compiled(
         "nesterov-without-gradient",
         ENGINE + "update.pxi",
-        "v_fma(v_set(<real>ahead), remembered, d)",
-        "v_set(<real>ahead) * remembered",
+        "v_fma(v_set(u.ahead), remembered, d)",
+        "v_set(u.ahead) * remembered",
         rule("sgd-nesterov"),
     ),
     compiled(
@@ -66,15 +66,15 @@ OPTIMIZERS = [
     compiled(
         "rmsprop-momentum-forgotten",
         ENGINE + "update.pxi",
-        "d = v_fma(v_set(<real>momentum), v_load_n(buffer + j, n), d / variance)",
+        "d = v_fma(v_set(u.momentum), v_load_n(u.buffer + j, n), d / variance)",
         "d = d / variance",
         rule("rmsprop-momentum"),
     ),
     compiled(
         "adagrad-eps-inside-the-root",
         ENGINE + "update.pxi",
-        "(v_sqrt(squares) + v_set(<real>eps))",
-        "v_sqrt(squares + v_set(<real>eps))",
+        "(v_sqrt(squares) + v_set(u.eps))",
+        "v_sqrt(squares + v_set(u.eps))",
         rule("adagrad-all"),
     ),
     Mutant(

@@ -164,10 +164,10 @@ cdef void start_backward(Backward* b) noexcept nogil:
 
 
 cdef struct Span:
-    # a share of one step: its rows k0 ... k1 - 1 in the step's list, which stand from m on in the block, and its panels
-    # q0 ... q1 - 1 of the products that carry gradients, with the units behind them
+    # a share of one step: its rows k0 ... k1 - 1 in the step's list, which stand from m on in the block, its panels
+    # q0 ... q1 - 1 of the numbers of h, which gradients are carried to, and u0 ... u1 - 1 of the units
     Py_ssize_t t, m, n0, k0, k1
-    int q0, q1
+    int q0, q1, u0, u1
 
 
 cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
@@ -199,7 +199,7 @@ cdef inline Back begin_back(const Backward* b, const Span* s) noexcept nogil:
     cdef Py_ssize_t columns = TILE_VECTORS * VLEN
     memset(&back, 0, sizeof(Back))
     back.H, back.traits, back.norm = b.w.H, &b.w.traits, &b.w.norm if b.w.normed else NULL
-    back.first, back.end = s.q0 * columns, b.w.H if b.w.projected else min(s.q1 * columns, b.w.H)
+    back.first, back.end = s.u0 * columns, min(s.u1 * columns, b.w.H)
     back.dz_step = b.block.rows * b.w.layout.width * VLEN
     return back
 
@@ -225,31 +225,41 @@ cdef void point_back(const Backward* b, Back* back, Py_ssize_t t, Py_ssize_t n, 
         back.norm_sums = b.norm_sums + n * b.norm_row
 
 
-cdef void step_projection(Backward* b, const Span* s) noexcept nogil:
-    """The gradient of what the projection reads, from the whole one of h; also what it read, for the gradient of R."""
-    cdef const Layout* a = &b.w.project_layout
+cdef void step_arrived(Backward* b, const Span* s) noexcept nogil:
+    """The whole gradient of a projected h: what was carried, and what came from above."""
     cdef const int32_t* rows = rows_at(b.steps, s.t)
-    cdef Py_ssize_t j, k, m, columns = TILE_VECTORS * VLEN, P = b.w.P, H = b.w.H
-    cdef real* hidden
+    cdef Py_ssize_t j, k, m, columns = TILE_VECTORS * VLEN, P = b.w.P
     cdef real* dz
-    cdef Inner inner = across_panels(&b.projection, a, &a.state)
     cdef Back back = begin_back(b, s)
     for k in range(s.k0, s.k1):
         m = s.m + k - s.k0
         point_back(b, &back, s.t, rows[k], m)
-        for j from 0 <= j < a.count * columns by VLEN:
+        for j from s.q0 * columns <= j < s.q1 * columns by VLEN:
             dz = <real*>b.projection.dz_rows[m] + j // columns * b.projection.rows * columns + j % columns
             if j >= P:
                 v_store(dz, v_set(0))
                 continue
             v_store(dz, loss_gradient(&back, j, lanes(P, j)))
             v_store(back.dh + j, v_set(0))
+
+
+cdef void step_projection(Backward* b, const Span* s) noexcept nogil:
+    """The gradient of what the projection reads, after that of every number of h; also what it read, for that of R."""
+    cdef const Layout* a = &b.w.project_layout
+    cdef const int32_t* rows = rows_at(b.steps, s.t)
+    cdef Py_ssize_t j, k, m, columns = TILE_VECTORS * VLEN, H = b.w.H
+    cdef real* hidden
+    cdef Inner inner = across_panels(&b.projection, a, &a.state)
+    cdef Back back = begin_back(b, s)
+    for k in range(s.k0, s.k1):
+        m = s.m + k - s.k0
+        point_back(b, &back, s.t, rows[k], m)
         hidden = <real*>b.hidden_rows[m]
-        for j from 0 <= j < H by VLEN:
+        for j from back.first <= j < back.end by VLEN:
             v_store(hidden + j, v_load_n(back.gates + 3 * H + j, lanes(H, j))
                     * activate_one(&b.w.traits.h, v_load_n(back.c + j, lanes(H, j))))
-    gemm(s.k1 - s.k0, b.projection.dz_rows + s.m, &inner, &b.w.project_back, 0, b.w.project_back.count,
-         b.block.zero_rows, 0, b.dhidden_rows + s.n0, columns)
+    gemm(s.k1 - s.k0, b.projection.dz_rows + s.m, &inner, &b.w.project_back, s.u0, s.u1, b.block.zero_rows, 0,
+         b.dhidden_rows + s.n0, columns)
 
 
 cdef void step_candidate(Backward* b, const Span* s) noexcept nogil:
@@ -258,7 +268,7 @@ cdef void step_candidate(Backward* b, const Span* s) noexcept nogil:
     cdef Py_ssize_t k, columns = TILE_VECTORS * VLEN
     cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.candidate)
     cdef Back back = begin_back(b, s)
-    gemm(s.k1 - s.k0, b.block.dz_rows + s.m, &inner, &b.w.candidate_back, s.q0, s.q1, b.block.zero_rows, 0,
+    gemm(s.k1 - s.k0, b.block.dz_rows + s.m, &inner, &b.w.candidate_back, s.u0, s.u1, b.block.zero_rows, 0,
          b.dreset_rows + s.n0, columns)
     for k in range(s.k0, s.k1):
         point_back(b, &back, s.t, rows[k], s.m + k - s.k0)
@@ -268,9 +278,9 @@ cdef void step_candidate(Backward* b, const Span* s) noexcept nogil:
 cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
     """dh of the step before: after every unit's dz."""
     cdef const int32_t* rows = rows_at(b.steps, s.t)
-    cdef Py_ssize_t k, columns = TILE_VECTORS * VLEN, first = s.q0 * columns
+    cdef Py_ssize_t k, columns = TILE_VECTORS * VLEN, first = s.q0 * columns, c_first = s.u0 * columns
     cdef size_t width = (min(s.q1 * columns, b.carry_row) - first) * sizeof(real)
-    cdef size_t c_width = b.state_row * sizeof(real) if b.w.projected else width
+    cdef size_t c_width = (min(s.u1 * columns, b.state_row) - c_first) * sizeof(real)
     cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.state)
     cdef real** dh = b.dh_rows + s.n0
     if b.w.layout.state.vectors:
@@ -280,7 +290,12 @@ cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
     for k in range(s.k0, s.k1):
         if b.previous[s.t * b.steps.N + rows[k]] == ZERO:
             memset(b.dh + rows[k] * b.carry_row + first, 0, width)
-            memset(b.dc + rows[k] * b.state_row + first, 0, c_width)
+            memset(b.dc + rows[k] * b.state_row + c_first, 0, c_width)
+
+
+cdef inline int unit_panels(const Backward* b) noexcept nogil:
+    """Panels of the units, which are those of h but where h is projected."""
+    return <int>ceil_div(b.state_row, TILE_VECTORS * VLEN)
 
 
 cdef struct Descent:
@@ -296,12 +311,13 @@ cdef Py_ssize_t descend_rows(const Descent* d, Py_ssize_t n0, Py_ssize_t n1) noe
     cdef const Steps* steps = b.steps
     cdef Py_ssize_t s, M = 0
     cdef Span span
-    span.n0, span.q0, span.q1 = n0, 0, carry_panels(b)
+    span.n0, span.q0, span.q1, span.u0, span.u1 = n0, 0, carry_panels(b), 0, unit_panels(b)
     for s in range(d.s_high, d.s_low - 1, -1):
         span.t = time_of(s, steps.T, b.reverse)
         span.k0, span.k1 = place_of(steps, span.t, n0), place_of(steps, span.t, n1)
         span.m = M + span.k0
         if b.w.projected:
+            step_arrived(b, &span)
             step_projection(b, &span)
         step_gates(b, &span, True)
         if b.w.layout.candidate.vectors:
@@ -325,12 +341,25 @@ cdef Span units_of(const Descent* d, int share) noexcept nogil:
     span.n0, span.k0, span.k1, span.m = 0, 0, count_at(b.steps, span.t), d.m
     span.q0 = share_end(carry_panels(b), b.block.shares, share - 1)
     span.q1 = share_end(carry_panels(b), b.block.shares, share)
+    span.u0 = share_end(unit_panels(b), b.block.shares, share - 1)
+    span.u1 = share_end(unit_panels(b), b.block.shares, share)
     return span
 
 
 cdef void gates_share(void* argument, int share, int rank) noexcept nogil:
+    """The gates of a step or, where these wait for the whole gradient of h, a share of that."""
     cdef Descent* d = <Descent*>argument
     cdef Span span = units_of(d, share)
+    if d.b.w.projected:
+        step_arrived(d.b, &span)
+    else:
+        step_gates(d.b, &span, share == 0)
+
+
+cdef void projection_share(void* argument, int share, int rank) noexcept nogil:
+    cdef Descent* d = <Descent*>argument
+    cdef Span span = units_of(d, share)
+    step_projection(d.b, &span)
     step_gates(d.b, &span, share == 0)
 
 
@@ -348,8 +377,7 @@ cdef void carry_share(void* argument, int share, int rank) noexcept nogil:
     step_carry(d.b, &span)
     if d.s > d.s_low:
         before.s, before.m = d.s - 1, d.m + count_at(d.b.steps, span.t)
-        span = units_of(&before, share)
-        step_gates(d.b, &span, share == 0)
+        gates_share(&before, share, rank)
 
 
 cdef Py_ssize_t descend_by_units(Descent* d) noexcept nogil:
@@ -358,6 +386,8 @@ cdef Py_ssize_t descend_by_units(Descent* d) noexcept nogil:
     d.s, d.m = d.s_high, 0
     run_phase(b.block.team, gates_share, d, b.block.shares)
     while True:
+        if b.w.projected:
+            run_phase(b.block.team, projection_share, d, b.block.shares)
         if b.w.layout.candidate.vectors:
             run_phase(b.block.team, candidate_share, d, b.block.shares)
         run_phase(b.block.team, carry_share, d, b.block.shares)

@@ -111,26 +111,75 @@ cdef Panels forward_panels(const Layout* a, const Part* part, Py_ssize_t K, char
     return b
 
 
+cdef struct Packing:
+    # weights on their way into panels
+    const Layout* a
+    const Part* part
+    const Lie* w        # IN  [K, G*H]
+    Py_ssize_t K
+    Panels* b           # OUT
+    int shares
+
+
+cdef enum:
+    PACK_ROWS = 4  # of weights that are packed side by side: more would share cache sets
+
+
+cdef void pack(Packing job, TeamBody body, double rate) noexcept nogil:
+    """Fill all panels; `rate`: about how many numbers one core packs in a second."""
+    cdef double seconds = <double>job.K * job.a.count * job.part.vectors * VLEN / rate
+    job.shares = shares_for(seconds)
+    run_region(body, &job, job.shares, seconds)
+
+
 cdef void pack_forward(const Layout* a, const Part* part, const Lie* w, Py_ssize_t K, Panels* b) noexcept nogil:
     """w IN [K, G*H] -> b OUT"""
-    cdef Py_ssize_t k
+    if w.unit_step == 1:
+        pack(Packing(a, part, w, K, b, 1), pack_by_input, 2e9)
+    else:
+        pack(Packing(a, part, w, K, b, 1), pack_by_unit, 1e9)
+
+
+cdef void pack_by_input(void* argument, int share, int rank) noexcept nogil:
+    """A share of the inputs, a few rows of w at a time along the panels: memory is read in its own order."""
+    cdef Packing* job = <Packing*>argument
+    cdef const Layout* a = job.a
+    cdef Panels* b = job.b
+    cdef Py_ssize_t k, first, last, end = share_end(<int>job.K, job.shares, share)
+    cdef int p, v, n
+    cdef const real* source
+    cdef real* to
+    for first from share_end(<int>job.K, job.shares, share - 1) <= first < end by PACK_ROWS:
+        last = min(first + PACK_ROWS, end)
+        for p in range(b.count):
+            for v in range(part_vectors(a, job.part, p)):
+                n = lanes(a.H, unit_of(a, p, job.part.first + v))
+                source = place_of_units(a, job.part, p, v, job.w)
+                to = b.data + p * b.panel_step + v * VLEN
+                for k in range(first, last):
+                    v_store(to + k * b.row_step, v_load_n(source + k * job.w.k_step, n))
+
+
+cdef void pack_by_unit(void* argument, int share, int rank) noexcept nogil:
+    """A share of the panels, each turned round."""
+    cdef Packing* job = <Packing*>argument
+    cdef const Layout* a = job.a
+    cdef Panels* b = job.b
+    cdef Py_ssize_t k, unit_step = job.w.unit_step
     cdef int p, v, lane, vectors
     cdef int n[4]
     cdef const real* source[4]
     cdef real* to
-    for p in range(b.count):
-        vectors = part_vectors(a, part, p)
+    for p in range(share_end(b.count, job.shares, share - 1), share_end(b.count, job.shares, share)):
+        vectors = part_vectors(a, job.part, p)
         for v in range(vectors):
-            n[v] = lanes(a.H, unit_of(a, p, part.first + v))
-            source[v] = place_of_units(a, part, p, v, w)
-        for k in range(K):
+            n[v] = lanes(a.H, unit_of(a, p, job.part.first + v))
+            source[v] = place_of_units(a, job.part, p, v, job.w)
+        for k in range(job.K):
             to = b.data + p * b.panel_step + k * b.row_step
             for v in range(vectors):
-                if w.unit_step == 1:
-                    v_store(to + v * VLEN, v_load_n(source[v] + k * w.k_step, n[v]))
-                else:
-                    for lane in range(VLEN):
-                        to[v * VLEN + lane] = source[v][k * w.k_step + lane * w.unit_step] if lane < n[v] else 0
+                for lane in range(VLEN):
+                    to[v * VLEN + lane] = source[v][k * job.w.k_step + lane * unit_step] if lane < n[v] else 0
 
 
 cdef Panels backward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept nogil:
@@ -148,13 +197,25 @@ cdef Panels backward_panels(const Layout* a, const Part* part, Py_ssize_t K, cha
 
 cdef void pack_backward(const Layout* a, const Part* part, const Lie* w, Py_ssize_t K, Panels* b) noexcept nogil:
     """w IN [K, G*H] -> b OUT: row (p, v, lane) of a panel holds one gate's unit over the panel's columns k."""
+    pack(Packing(a, part, w, K, b, 1), pack_turned, 1e9)
+
+
+cdef void pack_turned(void* argument, int share, int rank) noexcept nogil:
+    """A share of the panels of pack_backward."""
+    cdef Packing* job = <Packing*>argument
+    cdef const Layout* a = job.a
+    cdef const Part* part = job.part
+    cdef const Lie* w = job.w
+    cdef Panels* b = job.b
     cdef Py_ssize_t k, first, end, unit, columns = b.row_step
+    cdef bint filled = a.count * a.units * <Py_ssize_t>VLEN == a.H  # by units, if also by columns
     cdef int q, p, v, n, lane
     cdef real* rows
     cdef const real* source
-    for q in range(b.count):
-        first, end = q * columns, min((q + 1) * columns, K)
-        memset(b.data + q * b.panel_step, 0, b.panel_step * sizeof(real))
+    for q in range(share_end(b.count, job.shares, share - 1), share_end(b.count, job.shares, share)):
+        first, end = q * columns, min((q + 1) * columns, job.K)
+        if not filled or end - first < columns:
+            memset(b.data + q * b.panel_step, 0, b.panel_step * sizeof(real))
         for p in range(a.count):
             for v in range(part_vectors(a, part, p)):
                 unit = unit_of(a, p, part.first + v)

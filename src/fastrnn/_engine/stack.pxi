@@ -266,7 +266,7 @@ cdef Buffer backward_memory(Backward* b, Split split, int shares, Py_ssize_t spa
     """The workspace of a backward pass, laid out for how it is shared out and how many steps are kept at once."""
     cdef char* space = NULL
     b.split, b.block.shares, b.span = split, 1 if split == SIDE_BY_SIDE else shares, span
-    if split == BY_UNITS and (b.w.projected or b.w.normed):  # its gates need whole rows, or others than its carry
+    if split == BY_UNITS and b.w.normed:  # its gates need whole rows
         b.split = ALONE
     b.state_row, b.carry_row = round_up(b.w.H, VLEN), round_up(b.w.P, VLEN)
     b.input_row = round_up(b.w.I, VLEN)

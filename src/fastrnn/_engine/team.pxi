@@ -45,3 +45,10 @@ cdef inline void run_phase(Team* team, TeamBody body, void* argument, int tasks)
 cdef inline void end_region(Team* team) noexcept nogil:
     if team != NULL:
         TEAM.end(team)
+
+
+cdef void run_region(TeamBody body, void* argument, int tasks, double seconds) noexcept nogil:
+    """A region of one phase, whose tasks take one core about so long."""
+    cdef Team* team = begin_region(shares_for(seconds), seconds)
+    run_phase(team, body, argument, tasks)
+    end_region(team)
