@@ -207,7 +207,7 @@ KERAS_AND_ONNX = [
     ),
     Mutant(
         "onnx-context-without-tanh", INTEROP + "_onnx_models.py",
-        'graph.add("Tanh", [add_dense(graph, rows, model.context_)])', "add_dense(graph, rows, model.context_)",
+        'graph.add("Tanh", [add_dense(graph, context, model.context_)])', "add_dense(graph, context, model.context_)",
         MODELS + "test_language_model_with_contexts[vectors-lstm]",
     ),
 ]  # fmt: skip

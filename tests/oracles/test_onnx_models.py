@@ -217,12 +217,14 @@ def test_refused(tmp_path):
     classifier, _ = fitted("classifier-last")
     language = LanguageModel(hidden_size=4).fit("abab" * 20, epochs=1, verbose=0)
     language.recurrent_ = language.recurrent_.quantize("int8")
+    minimal = SequenceClassifier("mingru", 5).fit(FEATURES, LABELS, epochs=1, verbose=0)
     for source, path, options, kind, match in [
         (model, one, {}, ValueError, "path must be one, and for an EncoderDecoder two, .* got 1 for EncoderDecoder"),
         (classifier, pair, {}, ValueError, "path must be one, .* got 2 for SequenceClassifier"),
         (model, pair, {"state": True}, ValueError, "state must be False for an EncoderDecoder"),
         (SequenceTagger(), one, {}, ValueError, "SequenceTagger is not fitted yet"),
         (language, one, {}, TypeError, "layers must be RNN, LSTM, .* or a model .* got Quantized"),
+        (minimal, one, {}, TypeError, "layers must be RNN, LSTM, .* or a model .* got MinGRU"),
     ]:
         with pytest.raises(kind, match=match):
             interop.to_onnx(source, path, **options)
