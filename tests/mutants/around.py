@@ -70,7 +70,8 @@ AROUND = [
     ),
     compiled(
         "a-row-of-weights-not-packed", ENGINE + "pack.pxi",
-        "end = share_end(<int>job.K, job.shares, share)", "end = share_end(<int>job.K, job.shares, share) - (share > 0)",
+        "end = share_end(<int>job.K, job.shares, share)",
+        "end = share_end(<int>job.K, job.shares, share) - (share > 0)",
         "test_shares.py::test_packing[lstm]",
     ),
     compiled(
