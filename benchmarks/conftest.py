@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fastrnn.bench import use_one_thread
+from fastrnn.bench import use_threads
 
-use_one_thread()  # before NumPy is loaded
+use_threads(1)  # before NumPy is loaded
 
 from fastrnn.bench import machine, peers  # noqa: E402
 
@@ -28,12 +28,17 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "library" not in metafunc.fixturenames:
+        return
     kind = metafunc.module.KIND
     axes = {**peers.GRIDS[metafunc.config.getoption("--grid")], **({"T": (1,)} if kind == "step" else {})}
-    metafunc.parametrize(
-        "point", list(peers.points(peers.GATES, **axes)), ids=lambda point: str(point).replace(" ", "-")
-    )
-    metafunc.parametrize("library", [name for name, runner in peers.RUNNERS.items() if kind in runner.kinds])
+    pairs = [
+        pytest.param(library, point, id=f"{library}-{point}".replace(" ", "-"))
+        for point in peers.points(peers.GATES, **axes)
+        for library in peers.RUNNERS
+        if peers.takes_part(library, kind, point)
+    ]
+    metafunc.parametrize(("library", "point"), pairs)
 
 
 @pytest.fixture(scope="session")

@@ -11,16 +11,19 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from fastrnn.bench import use_one_thread
+from fastrnn.bench import use_threads
 
-use_one_thread()  # before NumPy is loaded
+THREADS = argparse.ArgumentParser(add_help=False)
+THREADS.add_argument("--threads", type=int, default=1, help="of every library; beside fastrnn on one (default: 1)")
+use_threads(THREADS.parse_known_args()[0].threads)  # before NumPy is loaded
 
 from fastrnn.bench import peers  # noqa: E402
 from fastrnn.bench.measure import measure, new_report  # noqa: E402
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form, parents=[THREADS])
     parser.add_argument("--grid", choices=list(peers.GRIDS), default="small", help="the sizes (default: small)")
     for name in ("H", "N", "T"):
         parser.add_argument(f"--{name}", nargs="+", type=int, help=f"these {name} instead of the grid's")
@@ -34,8 +37,9 @@ def arguments() -> argparse.Namespace:
 def show(row: dict[str, Any]) -> None:
     ratios = "  ".join(f"{name} {value:.2f}x" for name, value in row["ratios"].items())
     place = f"{row['kind']:8}{row['cell']:5}H={row['H']:<5}N={row['N']:<4}T={row['T']:<4}"
+    shares = f"{row['share']:6.1%} of peak" + (f" {row['of_limit']:6.1%} of limit" if row["of_limit"] else "")
     microseconds = row["seconds"]["fastrnn"] * 1e6
-    print(f"{place}{microseconds:12.1f} us {row['rate']:7.1f} GFLOP/s  {row['share']:6.1%}  {ratios}", flush=True)
+    print(f"{place}{microseconds:12.1f} us {row['rate']:7.1f} GFLOP/s {shares}  {ratios}", flush=True)
 
 
 def main() -> None:
@@ -45,7 +49,7 @@ def main() -> None:
     report = new_report()
     print(f"{report['machine']['cpu']}, peak {report['machine']['fma_peak']} GFLOP/s; absent: {report['absent']}")
     for point in peers.points(options.cell, **axes):
-        problem = peers.Problem(point)
+        problem = peers.Problem(point, options.threads)
         for kind in options.kind:
             if kind == "step" and point.T != min(axes["T"]):
                 continue  # a step has no T: once is enough

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
+
+from document import mark, publish, table
+from targets import LOSS, targets_table
+
+from fastrnn.bench.measure import ALONE
+from fastrnn.bench.peers import GATES, PEERS
 
 Row = dict[str, Any]
 
-PEERS = ("torch", "onnxruntime", "jax")
-LOSS = 0.97  # below it fastrnn is slower, beyond what the noise of a measurement explains
-BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 TITLES = {
     "forward": "Inference",
     "train": "Training step: forward, backward, all gradients",
@@ -25,116 +27,34 @@ TITLES = {
 }
 
 
-class Target(NamedTuple):
-    """A figure that the engine is to reach at every row of a part of the grid."""
-
-    name: str
-    applies: Callable[[Row], bool]
-    value: Callable[[Row], float | None]
-    least: float
-
-
-def share(row: Row) -> float:
-    return row["share"]
+def read(paths: list[Path]) -> list[Row]:
+    """Return the reports in some files; rows that say nothing of threads were measured on one."""
+    reports = [json.loads(path.read_text()) for path in paths]
+    for report in reports:
+        report["rows"] = [{"threads": 1, **row} for row in report["rows"]]
+    return reports
 
 
-def against_torch(row: Row) -> float | None:
-    return row["ratios"].get("torch")
-
-
-def against_fastest(row: Row) -> float | None:
-    """The ratio to the faster of the peers, where there was one."""
-    return min((row["ratios"][name] for name in PEERS if name in row["ratios"]), default=None)
-
-
-def forward(row: Row, H: Iterable[int]) -> bool:
-    return row["kind"] == "forward" and row["T"] >= 32 and row["N"] >= 16 and row["H"] in H
-
-
-def simple_training(row: Row) -> bool:
-    return row["kind"] == "train" and row["cell"] in ("rnn", "gru")
-
-
-TARGETS = (
-    Target("inference, N ≥ 16, T ≥ 32, H = 32: share of peak", lambda r: forward(r, [32]), share, 0.60),
-    Target("inference, N ≥ 16, T ≥ 32, H = 128, 1024: share of peak", lambda r: forward(r, [128, 1024]), share, 0.82),
-    Target("inference, N ≥ 16, T ≥ 32, H = 256, 512: share of peak", lambda r: forward(r, [256, 512]), share, 0.87),
-    Target(
-        "training, N ≥ 32, T ≥ 32, H ≥ 128: share of peak",
-        lambda r: r["kind"] == "train" and r["T"] >= 32 and r["N"] >= 32 and r["H"] >= 128,
-        share,
-        0.75,
-    ),
-    Target(
-        "inference and training, all sizes: × the faster peer",
-        lambda r: r["kind"] in ("forward", "train"),
-        against_fastest,
-        LOSS,
-    ),
-    Target(
-        "RNN and GRU training, N = 1, H ≤ 128: × torch",
-        lambda r: simple_training(r) and r["N"] == 1 and r["H"] <= 128,
-        against_torch,
-        3.0,
-    ),
-    Target(
-        "RNN and GRU training, N = 32, H = 32: × torch",
-        lambda r: simple_training(r) and r["N"] == 32 and r["H"] == 32,
-        against_torch,
-        3.0,
-    ),
-    Target(
-        "RNN and GRU training, N = 32, H = 128: × torch",
-        lambda r: simple_training(r) and r["N"] == 32 and r["H"] == 128,
-        against_torch,
-        1.8,
-    ),
-)
-
-
-def table(head: list[str], rows: Iterable[list[str]]) -> list[str]:
-    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
-
-
-def place(row: Row) -> str:
-    return f"{row['cell'].upper()} {row['H']}, {row['N']}, {row['T']}"
-
-
-def targets_table(rows: list[Row]) -> list[str]:
-    """Each target: at how many rows it was reached, and the worst row."""
-    lines = []
-    for target in TARGETS:
-        found = [(value, row) for row in rows if target.applies(row) and (value := target.value(row)) is not None]
-        if not found:
-            lines.append([target.name, f"{target.least:.2f}", "not measured", "", ""])
-            continue
-        worst, row = min(found, key=lambda pair: pair[0])
-        reached = f"{sum(value >= target.least for value, _ in found)} of {len(found)}"
-        middle = median(value for value, _ in found)
-        lines.append([target.name, f"{target.least:.2f}", mark(reached, worst < target.least), f"{middle:.2f}",
-                      f"{worst:.2f} ({place(row)})"])  # fmt: skip
-    return table(["target", "at least", "reached", "median", "worst (cell H, N, T)"], lines)
-
-
-def mark(text: str, bad: bool) -> str:
-    return f"**{text}**" if bad else text
+def in_order(row: Row) -> tuple[int, ...]:
+    return list(GATES).index(row["cell"]), row["H"], row["N"], row["T"]
 
 
 def rows_table(rows: list[Row], kind: str) -> list[str]:
     """Every row of one kind, with a column for each library that was timed."""
-    rivals = [name for name in (*PEERS, "reference") if any(name in row["ratios"] for row in rows)]
-    head = ["cell", "H", "N", *([] if kind == "step" else ["T"]), "µs", "GFLOP/s", "of peak"]
+    rivals = [name for name in (*PEERS, ALONE, "reference") if any(name in row["ratios"] for row in rows)]
+    sizes = ["H", "N"] if kind == "step" else ["H", "N", "T"]
+    limited = any(row.get("of_limit") is not None for row in rows)
     lines = []
-    for row in rows:
+    for row in sorted(rows, key=in_order):
         ratios = [
             mark(f"{row['ratios'][name]:.2f}", row["ratios"][name] < LOSS) if name in row["ratios"] else ""
             for name in rivals
         ]
-        sizes = [str(row[name]) for name in head[1 : head.index("µs")]]
         figures = [f"{row['seconds']['fastrnn'] * 1e6:,.1f}", f"{row['rate']:.1f}", f"{row['share']:.2f}"]
-        lines.append([row["cell"].upper(), *sizes, *figures, *ratios])
-    return table([*head, *(f"× {name}" for name in rivals)], lines)
+        figures += [f"{row['of_limit']:.2f}"] if limited else []
+        lines.append([row["cell"].upper(), *(str(row[name]) for name in sizes), *figures, *ratios])
+    shares = ["of peak", "of limit"] if limited else ["of peak"]
+    return table(["cell", *sizes, "µs", "GFLOP/s", *shares, *(f"× {name}" for name in rivals)], lines)
 
 
 def bandwidths(machine: Row) -> str:
@@ -146,19 +66,26 @@ def bandwidths(machine: Row) -> str:
     return ", ".join(parts)
 
 
+def activations(machine: Row) -> list[str]:
+    costs = [f"{name} {cost:.2f}" for name, cost in machine.get("activations", {}).items()]
+    return [f"- one value, ns: {', '.join(costs)}"] if costs else []
+
+
 def machine_lines(reports: list[Row]) -> list[str]:
     """What was measured on, and how quiet it was."""
     machine, rows = reports[0]["machine"], [row for report in reports for row in report["rows"]]
     peaks, shares = [row["peak"] for row in rows], [row["share_of_core"] for row in rows]
     libraries = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version != "absent")
+    threads = " and ".join(str(count) for count in sorted({row["threads"] for row in rows}))
     absent = sorted({name for report in reports for name in report["absent"]})
     lines = [
         f"- {machine['cpu']}, {machine['cores']} cores, {machine['system']}; fastrnn uses {machine['isa']}; "
-        "one thread, float32",
+        f"threads: {threads}; float32",
         f"- {libraries}" + (f"; absent: {', '.join(absent)}" if absent else ""),
         f"- multiply-add peak {machine['fma_peak']:.0f} GFLOP/s; at the rows {min(peaks):.0f} to {max(peaks):.0f}, "
         f"median {median(peaks):.0f}",
         f"- reading, GB/s: {bandwidths(machine)}",
+        *activations(machine),
         f"- {', '.join(report['started'] for report in reports)}; "
         f"{sum(report['minutes'] for report in reports):.1f} minutes; "
         f"the process had {min(shares):.0%} to 100 % of its core at a row, median {median(shares):.0%}",
@@ -166,14 +93,16 @@ def machine_lines(reports: list[Row]) -> list[str]:
     return lines
 
 
-def markdown(reports: list[Row]) -> str:
+def markdown(reports: list[Row]) -> list[str]:
     rows = [row for report in reports for row in report["rows"]]
     lines = ["### Machine", "", *machine_lines(reports), "", "### Targets", "", *targets_table(rows)]
-    for kind, title in TITLES.items():
-        chosen = [row for row in rows if row["kind"] == kind]
-        if chosen:
-            lines += ["", f"### {title}", "", *rows_table(chosen, kind)]
-    return "\n".join(lines) + "\n"
+    for threads in sorted({row["threads"] for row in rows}):
+        for kind, title in TITLES.items():
+            chosen = [row for row in rows if row["kind"] == kind and row["threads"] == threads]
+            if chosen:
+                several = f", {threads} threads" if threads > 1 else ""
+                lines += ["", f"### {title}{several}", "", *rows_table(chosen, kind)]
+    return lines
 
 
 def main() -> None:
@@ -181,15 +110,7 @@ def main() -> None:
     parser.add_argument("results", nargs="+", type=Path, help="JSON files of grid.py")
     parser.add_argument("--into", type=Path, help="a Markdown file that has the two marks")
     options = parser.parse_args()
-    text = markdown([json.loads(path.read_text()) for path in options.results])
-    if options.into is None:
-        print(text, end="")
-        return
-    before, _, rest = options.into.read_text().partition(BEGIN)
-    _, found, after = rest.partition(END)
-    if not found:
-        parser.error(f"{options.into} has no {BEGIN} and {END}")
-    options.into.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+    publish(markdown(read(options.results)), "tables", options.into)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from statistics import median
 from time import process_time
 from typing import Any
 
-import machine
 import torch
 
 import fastrnn
 from fastrnn import interop
 from fastrnn import torch as ours
+from fastrnn.bench import machine
 
 POINTS = [(128, 32, 32), (32, 8, 32)]  # H, N, T; I = H
 SECONDS = 0.1  # of a sample, at least

@@ -71,11 +71,13 @@ ALWAYS_INLINE vec v_exp_neg(vec x)
     return (p + (real)1) * power;
 }
 
-ALWAYS_INLINE vec v_sigmoid(vec x)
+ALWAYS_INLINE vec v_recip_sigmoid(vec x) /* 1 / sigmoid x = 1 + e^-x, finite */
 {
     vec power, p = v_exp_parts(-v_min(v_set(-EXP_LOW), v_max(v_set(-EXP_HIGH), x)), &power);
-    return (real)1 / v_fma(power, p, power + (real)1);
+    return v_fma(power, p, power + (real)1);
 }
+
+ALWAYS_INLINE vec v_sigmoid(vec x) { return (real)1 / v_recip_sigmoid(x); }
 
 ALWAYS_INLINE vec v_tanh(vec x)
 {

@@ -24,7 +24,10 @@ CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn-relu": ("RNN", {"nonlinearity": "relu"}),
     "rnn-sigmoid": ("RNN", {"nonlinearity": "sigmoid"}),
     "rnn-linear": ("RNN", {"nonlinearity": "linear"}),
+    "mingru": ("MinGRU", {}),
+    "minlstm": ("MinLSTM", {}),
 }
+RECURRENT = [cell for cell in CELLS if not cell.startswith("min")]  # those with recurrent weights
 DTYPES = ("float32", "float64")
 FORWARD = {"float32": 2e-6, "float64": 1e-12}
 GRADIENT = {"float32": 1e-5, "float64": 1e-12}
@@ -133,12 +136,12 @@ def slope(function, array, direction, step=1e-5):
     return (sides[0] - sides[1]) / (2 * step)
 
 
-def assert_gradient(function, array, gradient, name):
+def assert_gradient(function, array, gradient, name, step=1e-5):
     """The gradient agrees along three random directions."""
     assert gradient.shape == array.shape, name
     for k in range(3):
         direction = normal(f"{name}{k}", *array.shape, dtype="float64")
-        expected = slope(function, array, direction)
+        expected = slope(function, array, direction, step)
         assert_close((gradient * direction).sum(), expected, 1e-7, name)
 
 

@@ -1,4 +1,4 @@
-"""One ONNX operator, run by onnxruntime from a model that holds nothing else."""
+"""ONNX models run by onnxruntime, and one operator in a model that holds nothing else."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ onnxruntime = oracle("onnxruntime")
 
 # Of each operator: its gates in the order that takes ours to the operator's.
 ORDER = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
+
+
+def run_model(file: bytes, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """{output's name: array} of a model's file."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return dict(zip((output.name for output in session.get_outputs()), session.run(None, inputs), strict=True))
 
 
 def run_node(operator: str, inputs: dict[str, np.ndarray | None], outputs: list[str], **attributes: Any) -> list:
@@ -29,10 +37,7 @@ def run_node(operator: str, inputs: dict[str, np.ndarray | None], outputs: list[
         [node], "one", [described(*item) for item in given.items()], [described(name) for name in outputs]
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)], ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return session.run(outputs, given)
+    return list(run_model(model.SerializeToString(), given).values())
 
 
 def stacked(layer, kind: str, order: tuple[int, ...], suffixes: list[str]) -> np.ndarray:

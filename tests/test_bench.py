@@ -7,11 +7,11 @@ import sys
 import pytest
 from helpers import python
 
-from fastrnn.bench import compare
+from fastrnn.bench import compare, limit, machine, peers
 
 SMALL = """
-from fastrnn.bench import use_one_thread
-use_one_thread()
+from fastrnn.bench import use_threads
+use_threads(1)
 import sys
 from fastrnn.bench import measure, peers, quick
 measure.ROUNDS, measure.SAMPLE = 2, 1e-5
@@ -62,7 +62,7 @@ for runner in (peers.Torch, peers.OnnxRuntime, peers.Jax):
     runner.modules = ("no_such_library",)
 print(quick.run(print, None, None, rows[:1], 1e-4)["rows"][0]["ratios"])
 """)
-    assert "not installed: torch, onnxruntime, jax" in done.stdout, done.stderr
+    assert "not installed: torch, torch cells, onnxruntime, jax" in done.stdout, done.stderr
     assert done.stdout.endswith("{}\n")
 
 
@@ -92,6 +92,57 @@ except ImportError as error:
     print(error)
 """)
     assert done.stdout == "a plot needs matplotlib: pip install 'fastrnn[plot]'\n", done.stderr
+
+
+def test_two_threads_beside_one():
+    """fastrnn's own call on one thread takes part, and the share is of two cores."""
+    done = report("""
+import fastrnn
+threads = []
+class Watched(peers.Engine):
+    def forward(self):
+        threads.append(fastrnn.get_num_threads())
+        return super().forward()
+peers.RUNNERS = {"fastrnn": Watched, "reference": peers.Reference}
+point = peers.Point("rnn", 64, 8, 3)
+calls, repeats, _ = measure.checked_calls(peers.Problem(point, 2), "forward")
+threads.clear()
+measure.interleave(calls, dict.fromkeys(calls, 1), 0, 2)
+print(*threads)
+row = measure.measure(point, "forward", peers.Problem(point, 2), 0)
+print(row["threads"], *row["ratios"], abs(row["share"] * 2 * row["peak"] / row["rate"] - 1) < 0.1)
+""")
+    # two rounds, the order turned around, and before each sample a call that wakes the threads
+    assert done.stdout == "2 2 1 1 1 1 2 2\n2 one thread True\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "N", "threads", "nanoseconds"),
+    [
+        ("forward", 1, 1, 20.48 + 3 * 20.48 + 42),  # the weights, 1 KB at 50 GB/s, are read four times
+        ("forward", 1, 2, 10.24 + 3 * 10.24 + 21),
+        ("forward", 32, 1, 491.52 + 3 * 163.84 + 1344),  # 512 operations for each row at 100 GFLOP/s
+        ("train", 32, 1, 4 * 491.52 + 6 * 163.84 + 1344),
+    ],
+)
+def test_the_limit(monkeypatch, kind, N, threads, nanoseconds):
+    monkeypatch.setattr(machine, "read_rate", lambda nbytes: 50.0)
+    monkeypatch.setattr(machine, "activation_cost", {"sigmoid": 0.25, "tanh": 0.5}.get)
+    point = peers.Point("lstm", 8, N, 3)
+    assert limit.limit(point, kind, 100.0, threads) == pytest.approx(nanoseconds * 1e-9)
+    assert limit.limit(point, "update", 100.0, threads) is None
+
+
+def test_a_loop_of_cells_is_timed_where_it_is_short():
+    assert peers.takes_part("torch cells", "train", peers.Point("lstm", 8, 1, 1))
+    assert not peers.takes_part("torch cells", "train", peers.Point("lstm", 8, 1, 32))
+    assert peers.takes_part("torch cells", "step", peers.Point("lstm", 8, 1, 32))
+    assert not peers.takes_part("onnxruntime", "train", peers.Point("lstm", 8, 1, 1))
+
+
+def test_what_was_measured_of_the_machine():
+    assert 0 < machine.activation_cost("tanh") < 100
+    assert machine.read_rate(4 << 10) > 1
 
 
 def row(kind="forward", cell="lstm", H=64, N=1, T=32, **ratios) -> dict:
@@ -137,6 +188,14 @@ def test_what_is_missing_is_named(tmp_path, capsys):
     assert code == 0
     assert said.count("not measured again") == 3
     assert "1 ratios compared" in said
+
+
+def test_two_threads_are_not_compared_with_one(tmp_path, capsys):
+    two = {**row(torch=1.0), "threads": 2}
+    code, said = compared(tmp_path, capsys, [row(torch=2.0), two], [row(torch=2.0), two])
+    assert (code, said[:17]) == (0, "2 ratios compared")
+    code, said = compared(tmp_path, capsys, [row(torch=2.0)], [two])
+    assert code == 1 and "T=32  2 threads  x torch" in said
 
 
 def test_nothing_in_common_fails(tmp_path, capsys):

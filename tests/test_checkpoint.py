@@ -31,6 +31,7 @@ from fastrnn.layers import recurrent
 I, H = 3, 17
 every_cell = pytest.mark.parametrize("cell", CELLS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
+pytestmark = pytest.mark.filterwarnings("ignore:dropout=.* has no effect")  # where the stack is a single layer
 every_stack = pytest.mark.parametrize(("layers", "directions"), [(1, 1), (3, 1), (2, 2)])
 OPTIONS = {  # the class, and what is varied besides dropout of outputs and weights
     "projected": ("LSTM", {"proj_size": 5}),
@@ -42,6 +43,8 @@ OPTIONS = {  # the class, and what is varied besides dropout of outputs and weig
     "coupled": ("LSTM", {"coupled": True, "peephole": True}),
     "gru": ("GRU", {"activations": ("hard_sigmoid", "softsign")}),
     "rnn": ("RNN", {"clip": 0.4}),
+    "lstm-norm": ("LSTM", {"layer_norm": True}),
+    "gru-norm": ("GRU", {"layer_norm": True}),
 }
 every_option = pytest.mark.parametrize("option", OPTIONS)
 MANY_SEGMENTS = [(150, 21), (33, 97), (400, 9), (3, 1300)]  # N, T: blocks of 2, 11, 1 and 128 steps
@@ -237,7 +240,7 @@ def test_gates_and_hidden_gradients(cell, layers, directions):
         dx = layer.backward(tape, dy, retain=True)[0]
         shown.append({"dx": dx, "masks": tape.masks(), "gates": gates, "seen": tape.hidden_gradients()})
     assert_same_bits(shown[1], shown[0])
-    layer.set_parameters(weight_hh_l0=layer.parameters["weight_hh_l0"] * 2)
+    layer.set_parameters(weight_ih_l0=layer.parameters["weight_ih_l0"] * 2)
     with pytest.raises(ValueError, match="older than the layer's parameters"):
         tape.gates()
 
@@ -447,3 +450,12 @@ def test_reference_takes_the_same_arguments():
     actual, expected = (run(each, x, None, dy, checkpoint="sqrt") for each in (layer, same))
     for name in expected:
         assert_close(actual[name], expected[name], FORWARD["float64"], name)
+
+
+@pytest.mark.parametrize("options", [{"checkpoint": "sqrt"}, {"tape_dtype": "bfloat16"}])
+def test_arrays_are_not_given_away(options):
+    layer, x = make("lstm", I, H, seed=0), normal("x", 4, 3000, I)
+    y, _, tape = layer.forward(x, **options)
+    with pytest.raises(ValueError, match="tape keeps less, by checkpoint or tape_dtype"):
+        tape.unload()
+    assert np.isfinite(layer.backward(tape, y)[0]).all()

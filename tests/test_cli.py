@@ -304,9 +304,11 @@ def test_no_clipping_and_nothing_held_out(text, tmp_path, capsys, monkeypatch):
 def test_each_file_is_held_out_at_its_end(tmp_path, capsys):
     (tmp_path / "a").write_text("abcdefghij", encoding="utf-8-sig")  # the mark is no character of the text
     (tmp_path / "b").write_bytes("0123456789ÄÖÜß\r\n".encode())
-    assert cli_language.read_texts([tmp_path / "a", tmp_path / "b"], 0.2) == ("abcdefgh0123456789ÄÖ", "ijÜß\n")
-    assert cli_language.read_texts([tmp_path / "b", tmp_path / "a"], 0) == ("0123456789ÄÖÜß\nabcdefghij", "")
-    assert cli_language.read_texts([tmp_path / "a"], 0) == (tmp_path / "a", "")
+    assert cli_language.read_texts([tmp_path / "a", tmp_path / "b"], 0.2, "char") == ("abcdefgh0123456789ÄÖ", "ijÜß\n")
+    assert cli_language.read_texts([tmp_path / "b", tmp_path / "a"], 0, "char") == ("0123456789ÄÖÜß\nabcdefghij", "")
+    assert cli_language.read_texts([tmp_path / "a"], 0, "char") == (tmp_path / "a", "")
+    (tmp_path / "c").write_text("two words")
+    assert cli_language.read_texts([tmp_path / "c"] * 2, 0, "word") == ("two words two words", " ")
 
 
 def test_samples(saved, capsys):
@@ -382,6 +384,12 @@ def test_errors_are_one_line(text, saved, tmp_path, capsys):
     wrong(capsys, f"{absent}: No such file", "train", absent)
     wrong(capsys, f"{bytes_} is not UTF-8 text: invalid start byte at byte 3", "train", bytes_)
     wrong(capsys, "text must have at least 2 characters, got 0", "train", empty, "-o", tmp_path / "m")
+    for option in ("--valid", "--test"):  # before anything is trained
+        begin = "train", text, "-o", tmp_path / "m", option
+        wrong(capsys, f"{bytes_} is not UTF-8 text: invalid start byte", *begin, bytes_)
+        wrong(capsys, f"{empty} must have at least 2 characters, got 0", *begin, empty)
+        wrong(capsys, f"{empty} must have at least 2 words, got 0", *begin, empty, "--level", "word")
+    wrong(capsys, f"{bytes_} is not UTF-8 text", "evaluate", saved, text, bytes_)
     wrong(capsys, f"{tmp_path / 'no'}: no such folder", "train", text, "-o", tmp_path / "no" / "m")
     wrong(capsys, f"{tmp_path}: is a folder", "train", text, "-o", tmp_path)
     wrong(capsys, f"{text} is one of the texts", "train", text, *TINY, "-o", text)
@@ -391,6 +399,39 @@ def test_errors_are_one_line(text, saved, tmp_path, capsys):
     wrong(capsys, f"{text} is not a safetensors file", "sample", text)
     wrong(capsys, f"{layer} holds a layer, Dense", "sample", layer)
     assert not (tmp_path / "m").exists()
+
+
+def test_an_option_that_a_preset_does_not_go_with(text, tmp_path, capsys):
+    begin = "train", text, "-o", tmp_path / "m", *TINY
+    wrong(
+        capsys, "--preset char-rnn sets optimizer_options={'alpha': 0.95, 'eps': 1e-08} for --optimizer rmsprop, which "
+        "--optimizer adam does not take", *begin, "--preset", "char-rnn", "--optimizer", "adam",
+    )  # fmt: skip
+    wrong(
+        capsys, "--preset char-rnn sets forget_bias=1.0 for --cell lstm, which --cell gru does not take", *begin,
+        "--preset", "char-rnn", "--cell", "gru",
+    )  # fmt: skip
+    assert not (tmp_path / "m").exists()
+    small = "--validation-batch-size", "1"
+    assert run(capsys, *begin, "--preset", "char-rnn", "--optimizer", "rmsprop", *small)[0] == 0
+    wrong(
+        capsys, f"--config {tmp_path / 'm.toml'} sets optimizer_options=", "train", "--config", tmp_path / "m.toml",
+        "--optimizer", "sgd",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), [("FASTRNN_ISA", "avx9"), ("FASTRNN_NUM_THREADS", "some")])
+def test_a_wrong_environment_is_one_line(name, value, tmp_path):
+    """Of the program as it is installed, and of the module."""
+    installed = tmp_path / "fastrnn"
+    installed.write_text("import sys\nfrom fastrnn.cli import main\nsys.exit(main())\n")
+    for command in ([installed], ["-m", "fastrnn"]):
+        done = subprocess.run(
+            [sys.executable, *command, "info"], env={**os.environ, name: value}, capture_output=True, check=False
+        )
+        said = done.stderr.decode()
+        assert done.returncode == 1 and said.count("\n") == 1
+        assert said.startswith(f"fastrnn: {name} must be ") and value in said
 
 
 def test_a_diverged_training_is_an_error(text, tmp_path, capsys):

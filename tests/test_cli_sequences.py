@@ -2,14 +2,13 @@
 
 import csv
 import json
-import os
 
 import numpy as np
 import pytest
 from helpers import assert_close
 
 import fastrnn
-from fastrnn import cli
+from fastrnn import cli, cli_sequences
 from fastrnn.models import LanguageModel, SequenceClassifier, SequenceRegressor
 
 RNG = np.random.default_rng(0)
@@ -22,7 +21,7 @@ LEARN = ["--epochs", "10", "--hidden-size", "16", "--learning-rate", "0.02"]
 def run(capsys, *arguments) -> tuple[int, str, str]:
     """The exit code, standard output and standard error of a command."""
     try:
-        code = cli.main([os.fspath(argument) for argument in arguments])
+        code = cli.main([str(argument) for argument in arguments])
     except SystemExit as exit:
         code = exit.code
     written = capsys.readouterr()
@@ -107,6 +106,46 @@ def test_forecast(capsys, series, tmp_path):
     assert json.loads(out) == {"forecast": {"wave": wanted[:, 0].tolist(), "other": wanted[:, 1].tolist()}}
 
 
+def test_a_model_reads_the_columns_of_its_training(capsys, series, texts, tmp_path):
+    """By their names, in whatever order, among whatever others; an array has none, and is taken as it comes."""
+    path, options = tmp_path / "m", ["--steps", "2", "--model", tmp_path / "m", "--json"]
+    assert run(capsys, "forecast", series, "-o", path, "--steps", "5", "--epochs", "2", "--hidden-size", "4")[0] == 0
+    expected = run(capsys, "forecast", series, *options)
+    table = np.round(np.stack([SERIES, 2 * SERIES + 5], axis=1), 6)
+    new = write(tmp_path / "new.csv", [("other", "more", "wave"), *((b, 7, a) for a, b in table)])
+    assert run(capsys, "forecast", new, *options) == expected
+    assert run(capsys, "forecast", new, *options, "--columns", "other", "wave") == expected
+    np.save(tmp_path / "s.npy", table)
+    wave, other = json.loads(expected[1])["forecast"].values()
+    found = json.loads(run(capsys, "forecast", tmp_path / "s.npy", *options)[1])
+    assert found["forecast"] == {"column 1": wave, "column 2": other}
+    less = write(tmp_path / "less.csv", [("other", "load"), *((b, a) for a, b in table)])
+    for arguments, message in (
+        ([less], "less.csv has no column 'wave'; it has other, load"),
+        ([new, "--columns", "other"], "--columns must be wave other, as in training, got other"),
+    ):
+        code, out, err = run(capsys, "forecast", *arguments, *options)
+        assert (code, out, err.count("\n")) == (1, "", 1) and message in err
+    assert run(capsys, "classify", texts, "--text", "text", "-o", path, *LEARN)[0] == 0
+    shifted = write(tmp_path / "shifted.csv", [("id", "text"), (1, "abax"), (2, "bay")])
+    assert run(capsys, "classify", shifted, "--model", path) == (0, "ex\nwhy\n", "")
+    renamed = write(tmp_path / "renamed.csv", [("id", "name"), (1, "abax"), (2, "bay")])
+    assert "has no column 'text'; it has id, name" in run(capsys, "classify", renamed, "--model", path)[2]
+    assert run(capsys, "classify", renamed, "--model", path, "--text", "name")[1] == "ex\nwhy\n"
+
+
+def test_a_rare_label_is_trained_on(capsys, tmp_path):
+    """Nothing that training does not know is held out, whatever the draw."""
+    labels = [*"aabbaabb", "rare", "once"]
+    path = write(tmp_path / "t.csv", [("text", "label"), *((f"{label}{n}", label) for n, label in enumerate(labels))])
+    options = ["--held-out", "0.5", "--epochs", "1", "--hidden-size", "2", "-o", tmp_path / "m", "--json"]
+    for seed in range(8):
+        code, out, err = run(capsys, "classify", path, "--seed", seed, *options)
+        assert (code, err) == (0, "") and json.loads(out)["classes"] == ["a", "b", "once", "rare"]
+        rows, others = cli_sequences.split(labels, 0.5, seed)
+        assert sorted([*rows, *others]) == list(range(10)) and {"rare", "once"}.isdisjoint(labels[n] for n in others)
+
+
 def test_forecast_one_column(capsys, series, tmp_path):
     np.save(tmp_path / "s.npy", np.round(SERIES, 6))
     options = ["--steps", "3", "--epochs", "2", "--hidden-size", "4", "--json"]
@@ -126,6 +165,10 @@ def test_errors_are_one_line(capsys, texts, series, tmp_path):
     twice = write(tmp_path / "twice.csv", [("a", "a"), ("1", "2")])
     uneven, cut, empty = tmp_path / "uneven.npz", tmp_path / "cut.npz", tmp_path / "empty.npy"
     np.savez(uneven, X=np.zeros((2, 3)), y=[1])
+    twofold, nameless = tmp_path / "twofold.npz", tmp_path / "nameless.npz"
+    np.savez(twofold, X=np.zeros((2, 3)), y=[[1], [2]])
+    with open(nameless, "wb") as file:
+        np.save(file, np.zeros((2, 3)))
     cut.write_bytes(uneven.read_bytes()[:100])
     empty.touch()
     lm = tmp_path / "lm"
@@ -139,7 +182,9 @@ def test_errors_are_one_line(capsys, texts, series, tmp_path):
         (["classify", tmp_path / "x.txt"], "must be a .csv, .tsv or .npz"),
         (["forecast", tmp_path / "x.npz", "--steps", "1"], "must be a .csv, .tsv or .npy"),
         (["classify", twice], "must have different names in its header line, got a, a"),
-        (["classify", uneven], "must have as many rows in y as in X, got (1,) and (2, 3)"),
+        (["classify", uneven], "must have one of y for each row of X, got (1,) and (2, 3)"),
+        (["classify", twofold], "must have one of y for each row of X, got (2, 1) and (2, 3)"),
+        (["classify", nameless], "must have an array X, got one without a name"),
         (["classify", cut], "cut.npz is damaged, or no file of NumPy's with plain arrays"),
         (["forecast", empty, "--steps", "1"], "empty.npy is damaged"),
         (["forecast", series, "--steps", "1", "--columns", "load", "load"], "--columns must be different ones"),

@@ -61,16 +61,21 @@ def test_all_is_counted_over_real_steps(cell, form):
 
     sigmoid, tanh = (lambda v: (v < 0.1) | (v > 0.9)), (lambda v: np.abs(v) > 0.8)
     flat = dict.fromkeys("ifo", sigmoid) | {"g": tanh} if cell == "lstm" else dict.fromkeys("rz", sigmoid) | {"n": tanh}
+    if cell.startswith("min"):
+        flat = dict.fromkeys("z" if cell == "mingru" else "fi", sigmoid) | {"n": lambda v: v != v}
     if cell.startswith("rnn"):
         flat = {"h": {"tanh": tanh, "sigmoid": sigmoid, "relu": lambda v: v == 0, "linear": lambda v: v != v}[cell[4:]]}
     assert sorted(flow.saturated) == sorted(flat)
     for name, test in flat.items():
         assert_close(flow.saturated[name], [test(part[name]).mean() for part in gates], 1e-12, name)
-    keeps = {"lstm": "f", "gru": "z", "gru-before": "z"}.get(cell)
+    keeps = {
+        "lstm": lambda part: part["f"], "gru": lambda part: part["z"], "gru-before": lambda part: part["z"],
+        "mingru": lambda part: 1 - part["z"], "minlstm": lambda part: part["f"] / (part["f"] + part["i"]),
+    }.get(cell)  # fmt: skip
     if keeps is None:
         assert flow.forget is flow.memory is None
     else:
-        means = np.array([part[keeps].mean(dtype="float64") for part in gates])
+        means = np.array([keeps(part).mean(dtype="float64") for part in gates])
         assert_close(flow.forget, means, 1e-12)
         assert_close(flow.memory, 1 / (1 - means), 1e-12)
 
@@ -154,7 +159,7 @@ def test_errors():
         gradient_flow(layer, x, dy=np.zeros((N, T, H)), loss=lambda y: (0, y))
     with pytest.raises(TypeError, match=r"loss must return a tuple \(loss, dy, ...\), got ndarray"):
         gradient_flow(layer, x, loss=lambda y: y)
-    with pytest.raises(TypeError, match="layer_or_model must be an RNN, LSTM, GRU or LanguageModel, got Dense"):
+    with pytest.raises(TypeError, match="layer_or_model must be a recurrent layer or a LanguageModel, got Dense"):
         gradient_flow(fastrnn.Dense(I, H), x)
     with pytest.raises(TypeError, match="a layer takes one array, x, got 2 arguments"):
         gradient_flow(layer, x, x)

@@ -15,6 +15,7 @@ Y = ["xyx", "", "zz", "y", "xz", "zyxxy"]
 QUICK = {"epochs": 2, "batch_size": 4, "verbose": 0}
 MODELS = {
     "lstm": {},
+    "mingru": {"cell": "mingru", "num_layers": 2},
     "gru stack": {"cell": "gru", "num_layers": 2, "dropout": 0.3},
     "rnn one way": {"cell": "rnn", "bidirectional": False},
     "embedding": {"embedding_size": 3, "num_layers": 2, "dropout": 0.3},
@@ -28,6 +29,13 @@ def fitted(kind="lstm", X=X, Y=Y, fit=QUICK, **params) -> EncoderDecoder:
 
 def parameters(model) -> dict[str, np.ndarray]:
     return {f"{name}.{key}": value for name, layer in model.layers.items() for key, value in layer.state_dict().items()}
+
+
+def test_parameters_that_are_set_wait_for_the_next_fit():
+    model = fitted()
+    expected = model.predict(X)
+    model.set_params(hidden_size=7, num_layers=2, bidirectional=False, dtype="float64")
+    assert model.predict(X) == expected
 
 
 @every_model

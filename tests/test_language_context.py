@@ -141,8 +141,13 @@ def test_bad_input(given, error, words):
 
 def test_a_context_is_given_where_it_is_known():
     model = fitted()
-    for call in (lambda: model.score("the cat"), lambda: model.sample(3), lambda: model.partial_fit("the cat" * 20)):
+    for call in (lambda: model.score("the cat"), lambda: model.partial_fit("the cat" * 20)):
         with pytest.raises(ValueError, match="context must be given"):
+            call()
+    flow = fastrnn.diagnostics.gradient_flow
+    calls = {"sample": lambda: model.sample(3), "stream": model.stream, "gradient_flow": lambda: flow(model, "the cat")}
+    for name, call in calls.items():
+        with pytest.raises(ValueError, match=f"{name} takes no context, and the model was fitted with contexts"):
             call()
     with pytest.raises(ValueError, match=r"context must have the shape \('M',\)"):
         model.generate(3, context=[["r"]])

@@ -62,7 +62,8 @@ def test_a_text_is_the_same_however_it_comes(level, block, tmp_path, monkeypatch
     path = tmp_path / "text"
     path.write_text(text, "utf-8-sig")  # the mark is no character of the text
     expected_vocabulary, expected = vocabulary_and_ids(text, level)
-    for given in (path, [text[:7], "", text[7:20], text[20:]], iter(text), text.splitlines(keepends=True)):
+    parts = text.splitlines(keepends=True) if level == "word" else text
+    for given in (path, [text[:7], "", text[7:20], text[20:]], iter(parts)):
         vocabulary, ids = vocabulary_and_ids(given, level)
         assert vocabulary == expected_vocabulary
         assert ids.tolist() == expected.tolist()
@@ -76,8 +77,14 @@ def test_training_on_files_and_parts(tmp_path):
     model, twin = fitted(TEXT, OTHER), fitted(path, other)
     assert_same_bits(parameters(twin), parameters(model))
     assert twin.history_ == model.history_
-    assert twin.score(other) == model.score(OTHER) == model.score(iter(OTHER))
-    assert_same_bits(parameters(fitted(word + " " for word in TEXT.replace("\n", "\n ").split(" "))), parameters(model))
+    assert twin.score(other) == model.score(OTHER) == model.score(OTHER.split(" "))
+    assert_same_bits(parameters(fitted(word for word in TEXT.replace("\n", " \n ").split(" "))), parameters(model))
+
+
+def test_a_part_ends_its_last_word():
+    vocabulary, ids = vocabulary_and_ids(["the cat", "the dog"], "word")
+    assert vocabulary.decode(ids) == "the cat the dog"
+    assert list(vocabulary_and_ids(["ab", "c"], "char")[0]) == ["a", "b", "c"]  # no space among characters
 
 
 def test_bad_files(tmp_path):

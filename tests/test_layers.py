@@ -9,7 +9,7 @@ import threading
 
 import numpy as np
 import pytest
-from helpers import CELLS, DTYPES, assert_same_bits, make, normal, python, run, state_like
+from helpers import CELLS, DTYPES, RECURRENT, assert_same_bits, make, normal, python, run, state_like
 
 import fastrnn
 from fastrnn import reference
@@ -18,7 +18,7 @@ I, H, N, T = 3, 5, 4, 6
 X, DY = normal("x", N, T, I), normal("dy", N, T, 2 * H)
 every_cell = pytest.mark.parametrize("cell", CELLS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
-GATES = {"lstm": 4, "gru": 3, "gru-before": 3}
+GATES = {"lstm": 4, "gru": 3, "gru-before": 3, "mingru": 2, "minlstm": 3}
 
 
 def layer_of(cell, **options):
@@ -52,9 +52,9 @@ def test_names_and_shapes_are_torchs(cell, bias):
     expected = {}
     for k, width in enumerate([I, 2 * H]):
         for suffix in (f"l{k}", f"l{k}_reverse"):
-            expected |= {f"weight_ih_{suffix}": (G * H, width), f"weight_hh_{suffix}": (G * H, H)}
-            if bias:
-                expected |= {f"bias_ih_{suffix}": (G * H,), f"bias_hh_{suffix}": (G * H,)}
+            shapes = {"weight_ih": (G * H, width), "weight_hh": (G * H, H), "bias_ih": (G * H,), "bias_hh": (G * H,)}
+            kinds = [kind for kind in shapes if (bias or "weight" in kind) and (cell in RECURRENT or "ih" in kind)]
+            expected |= {f"{kind}_{suffix}": shapes[kind] for kind in kinds}
     for mapping in (layer.parameters, layer.state_dict()):
         assert [(name, value.shape) for name, value in mapping.items()] == list(expected.items())
     y, _, tape = layer.forward(X)
@@ -118,7 +118,7 @@ def test_parameters_shown_before_a_change_follow_it():
     assert_same_bits(shown, layer.parameters["weight_hh_l1"])
 
 
-@every_cell
+@pytest.mark.parametrize("cell", RECURRENT)
 def test_everything_wrong_is_listed_at_once(cell):
     layer, untouched = layer_of(cell), layer_of(cell)
     wrong = layer.state_dict()
@@ -184,7 +184,7 @@ def test_default_initial_values(cell, dtype):
             elif name.startswith("weight_hh"):
                 assert np.abs(gate @ gate.T - np.eye(40)).max() < 1e-5
             else:
-                forget = cell == "lstm" and name.startswith("bias_ih") and k == 1
+                forget = name.startswith("bias_ih") and (cell, k) in (("lstm", 1), ("minlstm", 0))
                 assert (gate == (1 if forget else 0)).all()
 
 
@@ -202,7 +202,7 @@ def test_uniform_initial_values(init, cell, dtype):
 @every_cell
 def test_seeds(cell):
     assert_same_bits(layer_of(cell).state_dict(), layer_of(cell).state_dict())
-    drawn = [layer_of(cell, seed=seed).parameters["weight_hh_l1"] for seed in (0, 1, 2**64 - 1, None, None)]
+    drawn = [layer_of(cell, seed=seed).parameters["weight_ih_l1"] for seed in (0, 1, 2**64 - 1, None, None)]
     for k, first in enumerate(drawn):
         assert not any(np.array_equal(first, second) for second in drawn[:k])
 
@@ -294,8 +294,8 @@ def test_copies(how, cell, dtype):
             assert_same_bits(either(X)[0], fresh(X)[0])
     if how != "copy":
         assert not np.array_equal(duplicate.parameters["weight_ih_l1"], layer.parameters["weight_ih_l1"])
-        assert not np.shares_memory(duplicate.parameters["weight_hh_l0"], layer.parameters["weight_hh_l0"])
-        assert not duplicate.parameters["weight_hh_l0"].flags.writeable
+        assert not np.shares_memory(duplicate.parameters["weight_ih_l0"], layer.parameters["weight_ih_l0"])
+        assert not duplicate.parameters["weight_ih_l0"].flags.writeable
 
 
 @every_cell
@@ -311,7 +311,7 @@ def test_pickles_are_small(cell):
 def test_repr(cell):
     """What makes the layer again: the class and its arguments."""
     layer = layer_of(cell, dropout=0.25, dtype="float64", bias=False, batch_first=False, init=0.5)
-    again = eval(repr(layer), {name: getattr(fastrnn, name) for name in ("RNN", "LSTM", "GRU")})
+    again = eval(repr(layer), {name: getattr(fastrnn, name) for name, _ in CELLS.values()})
     assert type(again) is type(layer)
     assert repr(again) == repr(layer)
     assert_same_bits(again.state_dict(), layer.state_dict())
@@ -330,7 +330,7 @@ def test_works_after_fork(cell):
         status = 1
         try:
             assert_same_bits(run(layer, X, None, DY), expected)
-            layer.set_parameters(bias_hh_l0=np.ones_like(layer.parameters["bias_hh_l0"]))
+            layer.set_parameters(bias_ih_l0=np.ones_like(layer.parameters["bias_ih_l0"]))
             assert_consistent(layer)
             status = 0
         finally:

@@ -74,8 +74,11 @@ def test_equals_streams_of_their_own(I, H, L, dtype, cell):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_projected_sessions(dtype):
-    twins = Twins(fastrnn.LSTM(3, 17, 2, proj_size=5, peephole=True, dtype=dtype, seed=0, init=0.3))
+@pytest.mark.parametrize(("kind", "options"), [
+    ("LSTM", {"proj_size": 5, "peephole": True}), ("LSTM", {"layer_norm": True}), ("GRU", {"layer_norm": True}),
+], ids=["projected", "lstm-norm", "gru-norm"])  # fmt: skip
+def test_sessions_of_other_cells(kind, options, dtype):
+    twins = Twins(getattr(fastrnn, kind)(3, 17, 2, dtype=dtype, seed=0, init=0.3, **options))
     twins.open(7)
     for count in (7, 3, 5):
         twins.step(count)

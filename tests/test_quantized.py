@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import CELLS, assert_close, assert_same_bits, is_lstm, make, normal, state_like
+from helpers import RECURRENT, assert_close, assert_same_bits, is_lstm, make, normal, state_like
 
 import fastrnn
 from fastrnn import _engine, reference
@@ -16,7 +16,7 @@ from fastrnn.reference.quantized import levels
 from fastrnn.reference.sequence import bfloat16
 
 PRECISIONS = ("bfloat16", "int8")
-every_cell = pytest.mark.parametrize("cell", CELLS)
+every_cell = pytest.mark.parametrize("cell", RECURRENT)
 each_precision = pytest.mark.parametrize("precision", PRECISIONS)
 
 

@@ -258,7 +258,7 @@ def test_hidden_gradients(cell):
 def one_direction(layer, k, reverse):
     """A layer of one direction with the weights of the k-th layer's forward or reverse direction."""
     names = [f"{part}_l{k}" + "_reverse" * reverse for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    weights = [layer.parameters[name] for name in names]
+    weights = [layer.parameters[name] for name in names if name in layer.parameters]
     single = type(layer)(weights[0].shape[1], H, dtype="float64", **{
         name: getattr(layer, name) for name in ("nonlinearity", "reset_after") if hasattr(layer, name)
     })  # fmt: skip

@@ -27,6 +27,7 @@ MODELS = {
     "classifier mean": (SequenceClassifier, {"pooling": "mean", "embedding_size": 3}, IDS, LABELS),
     "classifier max": (SequenceClassifier, {"pooling": "max", "bidirectional": True}, FEATURES, LABELS),
     "classifier dropout": (SequenceClassifier, {"dropout": 0.4, "embedding_size": 3, "num_layers": 2}, IDS, LABELS),
+    "classifier mingru": (SequenceClassifier, {"cell": "mingru", "num_layers": 2}, FEATURES, LABELS),
     "tagger": (SequenceTagger, {"embedding_size": 3}, IDS, TAGS),
     "tagger of features": (SequenceTagger, {"cell": "rnn", "dropout": 0.3}, FEATURES, TAGS),
     "regressor": (SequenceRegressor, {"cell": "gru"}, FEATURES, NUMBERS),
@@ -217,6 +218,29 @@ def test_batches_hold_each_row_once_and_little_padding():
     assert sorted(np.concatenate(list(batches_in_order(lengths)))) == list(range(5000))
 
 
+@every_model
+def test_parameters_that_are_set_wait_for_the_next_fit(kind, tmp_path):
+    model, X, _ = fitted(kind)
+    expected = model.predict(X)
+    changes = {"hidden_size": 7, "num_layers": 3, "bidirectional": not model.bidirectional, "dtype": "float64"}
+    if not isinstance(model, SequenceTagger):
+        changes["pooling"] = {"last": "mean", "mean": "last", "max": "last", None: "max"}[model.pooling]
+    model.set_params(**changes)
+    assert_same_bits(model.predict(X), expected)
+    fastrnn.save(model, tmp_path / "model")
+    twin = fastrnn.load(tmp_path / "model")
+    assert_same_bits(twin.predict(X), expected)
+    assert twin.get_params() == model.get_params()
+
+
+def test_dropout_of_a_single_layer_is_above_and_below_it():
+    """Where a layer would warn that it has none."""
+    model, X, y = fitted("tagger", dropout=0.5)
+    assert model.recurrent_.dropout == 0.0 and fitted("tagger", dropout=0.5, num_layers=2)[0].recurrent_.dropout == 0.5
+    examples, rows = model._examples(model._given(X, None), y), np.arange(6)
+    assert model._gradients(examples, rows).loss != model._gradients(examples, rows).loss
+
+
 def test_share_of_real_steps():
     model = fitted("tagger", fit={**QUICK, "batch_size": 6})[0]
     assert model.real_share_ == LENGTHS.sum() / (6 * 7)
@@ -405,8 +429,12 @@ def test_live_input(kind):
         for row, start, output in zip(pair, (3 if t >= 3 else 0, 0), outputs, strict=True):
             whole = method([row[start : t + 1]])[0]
             assert_close(output, whole if ends_only else whole[-1], 1e-6, f"{t}")
-    with pytest.raises(ValueError, match="x must have 2 rows, got 1"):
-        live.step([X[2][0]])
+    alone, rows = model.stream(), model.stream()
+    for x in X[0]:
+        assert_same_bits(alone.step(x), rows.step([x])[0])
+    for x in (X[2][0], [X[2][0]]):
+        with pytest.raises(ValueError, match="x must have 2 rows, got 1"):
+            live.step(x)
 
 
 def test_pieces_of_long_sequences():
@@ -462,7 +490,7 @@ ERRORS = [
     ("classifier", lambda m: m.set_params(cell="cnn").fit(IDS, LABELS), ValueError, "cell must be one of"),
     ("classifier", lambda m: m.set_params(pooling="sum").fit(IDS, LABELS), ValueError, "pooling must be one of"),
     ("classifier", lambda m: m.set_params(pooling=None).fit(IDS, LABELS), ValueError, "pooling must be"),
-    ("classifier", lambda m: m.set_params(dropout=1).fit(IDS, LABELS), ValueError, "dropout must be below 1"),
+    ("classifier", lambda m: m.set_params(dropout=1).fit(IDS, LABELS), ValueError, "dropout must be a number from"),
     ("classifier", lambda m: m.fit([np.array([-1, 2])], [0]), ValueError, "X must hold ids from 0"),
     ("classifier", lambda m: m.fit(IDS, LABELS).predict([np.array([4])]), ValueError, "from 0 to 3, got 4 in row 0"),
     ("classifier", lambda m: m.fit(IDS, LABELS).predict(FEATURES), TypeError, "X must hold ids, as in training"),

@@ -27,7 +27,7 @@ LENGTHS = np.array([7, 3, 0, 1, 6])
 ACTIVE = np.arange(T) < LENGTHS[:, None]
 every_cell = pytest.mark.parametrize("cell", CELLS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
-KEYS = {"lstm": "ifgoch", "gru": "rznh", "gru-before": "rznh"}
+KEYS = {"lstm": "ifgoch", "gru": "rznh", "gru-before": "rznh", "mingru": "znh", "minlstm": "finh"}
 
 
 def sigmoid(x):
@@ -146,7 +146,7 @@ def test_gates_obey_the_equations(cell, cut, dtype):
             for value in kept.values():
                 assert not value[~ACTIVE].any()
             suffix = f"l{k}" + "_reverse" * reverse
-            W, U, b, v = (weights[f"{part}_{suffix}"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+            W, U, b, v = (weights.get(f"{part}_{suffix}") for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
             initial = {name: part[2 * k + reverse] for name, part in named(state, "").items()}
             before = {name: states_before(kept[name], initial[name], reverse, resets) for name in initial}
             expected = equations(cell, below @ W.T + b, before, U, v)
@@ -181,6 +181,13 @@ def equations(cell, a, before, U, v):
         r, z = sigmoid(a_r + u_r), sigmoid(a_z + u_z)
         n = np.tanh(a_n + (r * u_n if cell == "gru" else (r * h) @ U[2 * H :].T + v[2 * H :]))
         return {"r": r, "z": z, "n": n, "h": (1 - z) * n + z * h}
+    if cell == "mingru":
+        z, n = np.split(a, 2, axis=2)
+        return {"z": sigmoid(z), "n": n, "h": (1 - sigmoid(z)) * h + sigmoid(z) * n}
+    if cell == "minlstm":
+        f, i, n = np.split(a, 3, axis=2)
+        f, i = sigmoid(f), sigmoid(i)
+        return {"f": f, "i": i, "n": n, "h": f / (f + i) * h + i / (f + i) * n}
     z = a + h @ U.T + v
     function = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0), "sigmoid": sigmoid, "linear": lambda z: z}
     return {"h": function[cell.removeprefix("rnn-")](z)}
@@ -278,7 +285,9 @@ def test_dropout_only_in_forward(cell):
         assert_same_bits(layer(x), plain(x))
     assert not np.array_equal(layer.forward(x)[0], plain(x)[0])
     assert plain.forward(x)[2].masks() == []
-    assert make(cell, I, H, dropout=0.5, seed=0).forward(x)[2].masks() == []
+    with pytest.warns(UserWarning, match="dropout=0.5 has no effect with num_layers=1") as said:
+        single = make(cell, I, H, dropout=0.5, seed=0)
+    assert single.forward(x)[2].masks() == [] and len(said) == 1
 
 
 @every_dtype

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from helpers import (
-    CELLS,
     DTYPES,
+    RECURRENT,
     assert_all_close,
     assert_same_bits,
     in_float64,
@@ -18,7 +18,7 @@ import fastrnn
 from fastrnn import reference
 
 I, H, N, T = 3, 17, 5, 7
-every_cell = pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "rnn-linear"])
+every_cell = pytest.mark.parametrize("cell", [cell for cell in RECURRENT if cell != "rnn-linear"])
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import _engine
+from fastrnn.layers._module import check_number
 from fastrnn.layers.sparse import SparseRows
 
 Array = NDArray[Any]
@@ -40,7 +41,7 @@ def clip_grad_norm(grads: Any, max_norm: float) -> float:
     >>> fastrnn.optim.clip_grad_norm(grads, 1.0), grads["bias"].round(4).tolist()
     (5.0, [0.8])
     """
-    limit = check_number("max_norm", max_norm, below=None)
+    limit = check_number(max_norm, "max_norm", below=None)
     arrays = writable_arrays(grads)
     squares = (
         _engine.load(array.dtype).sum_of_squares(np.require(array.ravel(order="K"), requirements="A"))
@@ -72,7 +73,7 @@ def clip_grad_value(grads: Any, value: float) -> None:
     >>> grads["weight"].tolist()
     [[1.0, -0.5]]
     """
-    limit = check_number("value", value, below=None)
+    limit = check_number(value, "value", below=None)
     with np.errstate(over="ignore"):  # a value beyond float32 is infinity there
         for array in writable_arrays(grads):
             np.clip(array, -limit, limit, out=array)
@@ -109,13 +110,3 @@ def writable_arrays(grads: Any) -> list[Array]:
             raise ValueError(f"grads must be writable, but {name} is read-only")
         arrays.append(array)
     return arrays
-
-
-def check_number(name: str, value: Any, below: float | None = math.inf) -> float:
-    """Return a number from 0 to below `below`; None lets it be infinite too."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
-    if not (value >= 0 and (below is None or value < below)):
-        wanted = "a finite number from 0 upwards" if below == math.inf else f"a number from 0 to below {below}"
-        raise ValueError(f"{name} must be {'a number from 0 upwards' if below is None else wanted}, got {value}")
-    return float(value)

@@ -71,9 +71,9 @@ def demo(arguments: argparse.Namespace) -> None:
 
 def bench(arguments: argparse.Namespace) -> None:
     """Time fastrnn and its peers."""
-    from fastrnn.bench import use_one_thread
+    from fastrnn.bench import use_threads
 
-    use_one_thread()
+    use_threads(1)
     from fastrnn.bench.quick import run
 
     run(print_text, arguments.output, arguments.plot)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+CELLS = ("lstm", "gru", "rnn", "mingru", "minlstm")  # of the models, which this file does not load
+
 
 def print_text(text: str) -> None:
     """Print text at once, and with escapes for what the encoding of standard output cannot hold."""

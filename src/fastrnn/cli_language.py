@@ -6,7 +6,7 @@ import argparse
 import math
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import fastrnn
 from fastrnn._toml import read_toml, write_toml
 from fastrnn.cli_common import (
+    CELLS,
     above_zero,
     check_writable,
     fraction,
@@ -110,7 +111,7 @@ def float_or_name(*names: str) -> Callable[[str], Any]:
 
 MODEL_OPTIONS = [
     Option("--level", "level", "char", ["char", "word"], "what the text is cut into"),
-    Option("--cell", "cell", "lstm", ["lstm", "gru", "rnn"], "the recurrent layers"),
+    Option("--cell", "cell", "lstm", CELLS, "the recurrent layers"),
     Option("--hidden-size", "hidden_size", 256, positive, "units in each layer", "H"),
     Option("--layers", "num_layers", 2, positive, "how many", "L"),
     Option("--embedding", "embedding_size", None, positive, "size of an embedding; without it input is one-hot", "E"),
@@ -123,7 +124,7 @@ MODEL_OPTIONS = [
     Option("--temporal-penalty", "temporal_penalty", 0.0, from_zero, "on the outputs' change in time", "X"),
     Option("--max-vocab", "max_vocab", None, positive, "keep only the N most frequent symbols", "N"),
     Option("--init", "init", "default", float_or_name("default", "torch"), "initial values; a number B: U(-B, B)", "B"),
-    Option("--forget-bias", "forget_bias", None, float, "where an LSTM's forget gates start", "B"),
+    Option("--forget-bias", "forget_bias", None, float, "where an LSTM's or MinLSTM's forget gates start", "B"),
     Option("--dtype", "dtype", "float32", ["float32", "float64"], "precision"),
     Option("--seed", "random_state", 0, seed, "of initial values and dropout", "SEED"),
 ]
@@ -150,6 +151,7 @@ FIT_OPTIONS = [
     Option("--checkpoint-every", "checkpoint_every", None, positive, "after N updates, besides each epoch", "N"),
     Option("--keep", "keep", 2, positive, "how many checkpoints, the last ones", "N"),
 ]  # fmt: skip
+PARTNERS = {"optimizer": "optimizer_options", "cell": "forget_bias"}  # what makes sense for one of its values alone
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -187,6 +189,10 @@ def configuration(arguments: argparse.Namespace) -> dict[str, Any]:
             **config.get(part, {}),
             **{option.name: given[option.name] for option in options if option.name in given},
         }
+    settings = {**merged["model"], **merged["fit"]}
+    if preset is not None:
+        check_partners(f"--preset {arguments.preset}", {**preset.model, **preset.fit}, settings)
+    check_partners(f"--config {arguments.config}", {**config.get("model", {}), **config.get("fit", {})}, settings)
     merged["fit"]["clip_norm"] = merged["fit"]["clip_norm"] or 0  # TOML knows no None
     if not merged["train"]:
         arguments.usage_error("no text to train on: name a file")
@@ -195,6 +201,17 @@ def configuration(arguments: argparse.Namespace) -> dict[str, Any]:
     for kind in ("train", "valid", "test"):
         merged[kind] = [os.path.abspath(path) for path in merged[kind]]
     return merged
+
+
+def check_partners(source: str, known: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Refuse an option that does not go with what a preset or a configuration sets besides."""
+    for name, partner in PARTNERS.items():
+        kept = known.get(partner) and settings[partner] == known[partner]
+        if kept and known.get(name, settings[name]) != settings[name]:
+            raise ValueError(
+                f"{source} sets {partner}={known[partner]} for --{name} {known[name]}, "
+                f"which --{name} {settings[name]} does not take: leave one of the two out"
+            )
 
 
 def run_training(config: dict[str, Any], as_json: bool, resume: bool) -> None:
@@ -208,9 +225,9 @@ def run_training(config: dict[str, Any], as_json: bool, resume: bool) -> None:
     check_writable(config_path(output), texts)
     model = LanguageModel(**config["model"])
     level = config["model"]["level"]
-    text, held_out = read_texts(config["train"], 0 if config["valid"] else config["held_out"])
-    validation = text_of(config["valid"]) if config["valid"] else held_out or None
-    test = [text_of([path]) for path in config["test"]]
+    text, held_out = read_texts(config["train"], 0 if config["valid"] else config["held_out"], level)
+    validation = text_of(config["valid"], level) if config["valid"] else held_out or None
+    test = [text_of([path], level) for path in config["test"]]
     say = (lambda text: None) if as_json else print_text
     if held_out:
         words = "words" if level == "word" else "characters"
@@ -242,14 +259,15 @@ def sample(arguments: argparse.Namespace) -> None:
         print_json({"prompt": arguments.prompt, "texts": texts, "seed": chosen})
         return
     for text in texts:
-        apart = model.level == "word" and not (arguments.prompt[-1:].isspace() or text[:1].isspace())
+        apart = model.vocabulary_.level == "word" and not (arguments.prompt[-1:].isspace() or text[:1].isspace())
         print_text(arguments.prompt + (" " if apart and arguments.prompt else "") + text)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Print how well a model predicts texts."""
     model = load_language_model(arguments.model)
-    found = {path: evaluation(model, text_of([path]), arguments.batch_size) for path in arguments.files}
+    texts = {path: text_of([path], model.vocabulary_.level) for path in arguments.files}
+    found = {path: evaluation(model, text, arguments.batch_size) for path, text in texts.items()}
     if arguments.json:
         print_json(found)
         return
@@ -261,7 +279,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def evaluation(model: LanguageModel, text: Any, batch_size: int) -> dict[str, float]:
     """Return a text's loss and what follows from it."""
     loss = -model.score(text, batch_size)
-    bits = {} if model.level == "word" else {"bits_per_character": loss / math.log(2)}
+    bits = {} if model.vocabulary_.level == "word" else {"bits_per_character": loss / math.log(2)}
     return {"loss": loss, "perplexity": math.exp(min(loss, 700.0)), **bits}
 
 
@@ -331,21 +349,26 @@ def size_of(text: str, level: str) -> int:
     return len(words_of(text) if level == "word" else text)
 
 
-def text_of(paths: Sequence[str]) -> Any:
-    """Return a single file as it is, to be read piece by piece, or several joined."""
-    if len(paths) == 1:
-        open(paths[0], "rb").close()  # now, not after an hour of training
-        return Path(paths[0])
-    return read_texts(paths, 0)[0]
+def text_of(paths: Sequence[str], level: str) -> Any:
+    """Return a single file as it is, to be read piece by piece, or several joined; all are read once to be checked."""
+    if len(paths) > 1:
+        return read_texts(paths, 0, level)[0]
+    from fastrnn.models._text import Text, symbols
+
+    with Text(Path(paths[0]), "text", level) as text:
+        count = sum(size_of(piece, level) for piece in text.pieces())
+    if count < 2:
+        raise ValueError(f"{paths[0]} must have at least 2 {symbols(level)}, got {count}")
+    return Path(paths[0])
 
 
-def read_texts(paths: Sequence[str], held_out: float) -> tuple[Any, str]:
+def read_texts(paths: Sequence[str], held_out: float, level: str) -> tuple[Any, str]:
     """Return the first parts of all files joined, and their last parts, `held_out` of each file's characters.
 
     A single file of which nothing is held out stays where it is: it may be larger than memory.
     """
     if held_out == 0 and len(paths) == 1:
-        return text_of(paths), ""
+        return text_of(paths, level), ""
     first, last = [], []
     for path in paths:
         with open(path, encoding="utf-8-sig") as file:
@@ -356,7 +379,8 @@ def read_texts(paths: Sequence[str], held_out: float) -> tuple[Any, str]:
         cut = len(text) - round(len(text) * held_out)
         first.append(text[:cut])
         last.append(text[cut:])
-    return "".join(first), "".join(last)
+    between = " " if level == "word" else ""
+    return between.join(first), between.join(last)
 
 
 def add_commands(add_command: Callable[..., argparse.ArgumentParser]) -> None:

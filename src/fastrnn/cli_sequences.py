@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import fastrnn
 from fastrnn.cli_common import (
+    CELLS,
     above_zero,
     check_writable,
     fraction,
@@ -35,7 +36,7 @@ CLASSIFY = """\
 Learn to classify, or, with --model, classify. FILE is a table (.csv, or .tsv with tabs) with a header line: a column
 of texts, which are read character by character, and one of labels; or a .npz with arrays X, (N, T) ids or (N, T, I)
 numbers, y, and lengths where rows are padded. A part of it is held out, to say how many labels are right.
-With --model no labels are needed, and one is printed for each row."""
+With --model no labels are needed, and one is printed for each row; the texts are in the column that training had."""
 
 CLASSIFY_EXAMPLES = """\
 examples:
@@ -48,7 +49,7 @@ FORECAST = """\
 Learn from a series what comes next, and print how it goes on. FILE is a table (.csv, or .tsv with tabs) with a header
 line and a row for each step, of which all columns of numbers are taken or those that --columns names; or a .npy, (T,)
 or (T, I). The last --steps rows are held out first, to say how far off such a forecast is; the forecast then goes on
-from the end."""
+from the end. With --model the columns are those of training, wherever they stand in the table."""
 
 FORECAST_EXAMPLES = """\
 examples:
@@ -61,31 +62,32 @@ def classify(arguments: argparse.Namespace) -> None:
     """Train a classifier and save it, or print the labels that one gives."""
     from fastrnn.models import SequenceClassifier
 
-    X, y, lengths = read_examples(arguments)
     if arguments.model is not None:
-        loaded = load(arguments.model, SequenceClassifier)
+        loaded, columns = load(arguments.model, SequenceClassifier)
+        X, _, lengths, _ = read_examples(arguments, columns)
         labels = loaded.predict(X, lengths).tolist()
         if arguments.json:
             print_json({"labels": labels})
         else:
             print_text("\n".join(map(str, labels)))
         return
+    X, y, lengths, columns = read_examples(arguments)
     if y is None:
         raise ValueError(f"{arguments.file} has no labels to learn from")
     check_writable(arguments.output, [arguments.file])
-    order = np.random.default_rng(arguments.seed).permutation(len(X))
-    cut = round(len(X) * arguments.held_out)
+    rows, others = split(y, arguments.held_out, arguments.seed)
+    cut = len(others)
 
     def part(rows: Array) -> tuple[Any, ...]:
         chosen = X[rows] if isinstance(X, np.ndarray) else [X[row] for row in rows]
         return chosen, [y[row] for row in rows], None if lengths is None else lengths[rows]
 
-    train, held_out = part(order[cut:]), part(order[:cut])
+    train, held_out = part(rows), part(others)
     model = SequenceClassifier(
         arguments.cell, arguments.hidden_size, arguments.layers, bidirectional=arguments.bidirectional,
         pooling=arguments.pooling, dropout=arguments.dropout, random_state=arguments.seed,
     )  # fmt: skip
-    fit(model, arguments, *train, validation=held_out if cut else None)
+    fit(model, arguments, columns, *train, validation=held_out if cut else None)
     result: dict[str, Any] = {"model": arguments.output, "classes": model.classes_.tolist(), "history": model.history_}
     if cut:
         result["accuracy"] = model.score(*held_out)
@@ -101,15 +103,16 @@ def forecast(arguments: argparse.Namespace) -> None:
     """Print how a series goes on."""
     from fastrnn.models import SequenceRegressor
 
-    names, series = read_series(arguments)
     if arguments.model is not None:
-        model, error = load(arguments.model, SequenceRegressor), None
+        (model, columns), error = load(arguments.model, SequenceRegressor), None
+        names, series = read_series(arguments, columns)
     else:
-        model, error = learn_series(arguments, series)
+        names, series = read_series(arguments)
+        model, error = learn_series(arguments, names, series)
     future = model.forecast([series], arguments.steps)[0].reshape(arguments.steps, -1)
     if arguments.json:
-        columns = {name: future[:, k].tolist() for k, name in enumerate(names)}
-        print_json({"forecast": columns} | ({} if error is None else {"held_out_error": error.tolist()}))
+        series_by_name = {name: future[:, k].tolist() for k, name in enumerate(names)}
+        print_json({"forecast": series_by_name} | ({} if error is None else {"held_out_error": error.tolist()}))
         return
     if error is not None:
         off = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, error, strict=True))
@@ -118,7 +121,7 @@ def forecast(arguments: argparse.Namespace) -> None:
     print_text("\n".join(rows))
 
 
-def learn_series(arguments: argparse.Namespace, series: Array) -> tuple[SequenceRegressor, Array]:
+def learn_series(arguments: argparse.Namespace, names: list[str], series: Array) -> tuple[SequenceRegressor, Array]:
     """Return a model of a series, and its error over the last steps, which it was not trained on."""
     from fastrnn.models import SequenceRegressor
 
@@ -131,55 +134,79 @@ def learn_series(arguments: argparse.Namespace, series: Array) -> tuple[Sequence
         arguments.cell, arguments.hidden_size, arguments.layers, pooling=None, dropout=arguments.dropout,
         random_state=arguments.seed,
     )  # fmt: skip
-    fit(model, arguments, [past], None, sequence_length=arguments.sequence_length)
+    columns = None if arguments.file.endswith(".npy") else names
+    fit(model, arguments, columns, [past], None, sequence_length=arguments.sequence_length)
     error = np.sqrt(((model.forecast([past], arguments.steps)[0] - true) ** 2).mean(axis=0))
     return model, error
 
 
-def fit(model: Any, arguments: argparse.Namespace, X: Any, y: Any, lengths: Any = None, **more: Any) -> None:
-    """Train a model as the options say, and save it: after Ctrl-C too."""
+def split(labels: list[Any], held_out: float, seed: int) -> tuple[Array, Array]:
+    """Return the rows to train on and those held out, of which none has a label that no row to train on has."""
+    order, cut = np.random.default_rng(seed).permutation(len(labels)).tolist(), round(len(labels) * held_out)
+    rows: list[int] = order[cut:]
+    others: list[int] = []
+    known = {labels[row] for row in rows}
+    for row in order[:cut]:
+        (others if labels[row] in known else rows).append(row)
+        known.add(labels[row])
+    return np.array(rows, np.int64), np.array(others, np.int64)
+
+
+def fit(
+    model: Any, arguments: argparse.Namespace, columns: list[str] | None, X: Any, y: Any, lengths: Any = None,
+    **more: Any,
+) -> None:  # fmt: skip
+    """Train a model as the options say, and save it with the names of the columns it reads: after Ctrl-C too."""
+    from fastrnn import serialization
+
     with one_line_warnings():
         model.fit(
             X, y, lengths=lengths, epochs=arguments.epochs, batch_size=arguments.batch_size,
             learning_rate=arguments.learning_rate, verbose=0 if arguments.json else 1, **more,
         )  # fmt: skip
         if arguments.output is not None and model.history_["loss"]:
-            fastrnn.save(model, arguments.output)
+            serialization.write(serialization.serialized(model, {"columns": columns}), arguments.output)
 
 
-def load(path: str, kind: type[Any]) -> Any:
-    """Return a model of the kind that the command is for."""
+def load(path: str, kind: type[Any]) -> tuple[Any, list[str] | None]:
+    """Return a model of the kind that the command is for, and the names of the columns it was trained on, if any."""
+    from fastrnn import serialization
+
     model = fastrnn.load(path)
     if not isinstance(model, kind):
         raise ValueError(f"{path} must hold a {kind.__name__}, got a {type(model).__name__}")
-    return model
+    return model, serialization.read(path)[0].get("columns")
 
 
-def read_examples(arguments: argparse.Namespace) -> tuple[Any, list[Any] | None, Array | None]:
-    """Return X, y where there are labels, and lengths where there are some."""
+def read_examples(
+    arguments: argparse.Namespace, known: list[str] | None = None
+) -> tuple[Any, list[Any] | None, Array | None, list[str] | None]:
+    """Return X, y where there are labels, lengths where there are some, and of a table the column that X is."""
     path = arguments.file
     if path.endswith(".npz"):
         arrays = read_arrays(path)
         if not isinstance(arrays, dict) or "X" not in arrays:
-            raise ValueError(f"{path} must have an array X, got {', '.join(arrays)}")
+            got = ", ".join(arrays) if isinstance(arrays, dict) else "one without a name"
+            raise ValueError(f"{path} must have an array X, got {got}")
         X, y, lengths = arrays["X"], arrays.get("y"), arrays.get("lengths")
         for name, array in (("y", y), ("lengths", lengths)):
-            if array is not None and array.shape[:1] != X.shape[:1]:
-                raise ValueError(f"{path} must have as many rows in {name} as in X, got {array.shape} and {X.shape}")
-        return X, None if y is None else y.tolist(), lengths
+            if array is not None and array.shape != X.shape[:1]:
+                raise ValueError(f"{path} must have one of {name} for each row of X, got {array.shape} and {X.shape}")
+        return X, None if y is None else y.tolist(), lengths, None
     table = read_table(path, ".npz")
     names = list(table)
-    text = names[0] if arguments.text is None else arguments.text
+    first = names[0] if known is None or len(names) == 1 else known[0]
+    text = first if arguments.text is None else arguments.text
     label = names[-1] if arguments.label is None else arguments.label
     if arguments.model is not None:
-        return column(table, text, path), None, None
+        return column(table, text, path), None, None, [text]
     if text == label:
         raise ValueError(f"{path} must have a column of texts and one of labels, got {', '.join(names)}")
-    return column(table, text, path), column(table, label, path), None
+    return column(table, text, path), column(table, label, path), None, [text]
 
 
-def read_series(arguments: argparse.Namespace) -> tuple[list[str], Array]:
-    """Return the names of the columns, and the series (T, I)."""
+def read_series(arguments: argparse.Namespace, known: list[str] | None = None) -> tuple[list[str], Array]:
+    """Return the names of the columns, those of training if they are known, in their order, and the series (T, I)."""
     path = arguments.file
     if path.endswith(".npy"):
         series = read_arrays(path)
@@ -190,7 +217,9 @@ def read_series(arguments: argparse.Namespace) -> tuple[list[str], Array]:
     table = read_table(path, ".npy")
     if arguments.columns and len(set(arguments.columns)) < len(arguments.columns):
         raise ValueError(f"--columns must be different ones, got {' '.join(arguments.columns)}")
-    chosen = arguments.columns or [name for name, cells in table.items() if all(map(is_number, cells))]
+    if known is not None and sorted(arguments.columns or known) != sorted(known):
+        raise ValueError(f"--columns must be {' '.join(known)}, as in training, got {' '.join(arguments.columns)}")
+    chosen = known or arguments.columns or [name for name, cells in table.items() if all(map(is_number, cells))]
     if not chosen:
         raise ValueError(f"{path} has no column of numbers, only {', '.join(table)}")
     for name in chosen:
@@ -250,7 +279,7 @@ def add_commands(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     parser = add_command(classify, "learn to classify texts or sequences, or do it", CLASSIFY, CLASSIFY_EXAMPLES)
     add = parser.add_argument
     add("file", metavar="FILE", help="a .csv, .tsv or .npz")
-    add("--text", metavar="COLUMN", help="of the texts (default the first)")
+    add("--text", metavar="COLUMN", help="of the texts (default the first, or that of training)")
     add("--label", metavar="COLUMN", help="of the labels (default the last)")
     add("--model", metavar="MODEL", help="classify by this one, that an earlier call has saved")
     add("-o", "--output", metavar="MODEL", default="classifier.safetensors", help="where to save (default %(default)s)")
@@ -276,7 +305,7 @@ def add_commands(add_command: Callable[..., argparse.ArgumentParser]) -> None:
 def add_training(parser: argparse.ArgumentParser, **defaults: Any) -> None:
     """Add what the model is and how it is trained."""
     add = parser.add_argument_group("model and training").add_argument
-    add("--cell", choices=["lstm", "gru", "rnn"], help="default %(default)s")
+    add("--cell", choices=CELLS, help="default %(default)s")
     add("--hidden-size", type=positive, metavar="H", help="units in each layer (default %(default)s)")
     add("--layers", type=positive, default=1, metavar="L", help="default %(default)s")
     add("--dropout", type=fraction, default=0.0, metavar="P", help="between layers and above (default %(default)s)")

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn._gradients import check_number
 from fastrnn.layers._arguments import time_major
+from fastrnn.layers._module import check_number
 from fastrnn.layers._recurrent import RecurrentBase
 from fastrnn.layers.sparse import SparseRows
 from fastrnn.layers.tape import Tape
@@ -33,7 +33,6 @@ SATURATED: Mapping[str, Callable[[Array], Array]] = {
     "linear": lambda v: np.zeros(v.shape, bool),
 }
 ACTIVATION_OF = {"i": 0, "f": 0, "o": 0, "r": 0, "z": 0, "g": 1, "n": 1}  # its place in a layer's activations
-KEEPS = ("f", "z")  # the gate that the old state is multiplied by: an LSTM's forget gate, a GRU's update gate
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +49,11 @@ class GradientFlow:
     saturated : dict
         {gate: (L·D,)}, the share of values over real steps that lie in the outer tenth of the gate's range, where its
         slope is small: below 0.1 or above 0.9 (Karpathy, Johnson and Fei-Fei 2015), for tanh beyond ±0.8. Gates are
-        i, f, g, o of an LSTM, r, z, n of a GRU, and h of an RNN (relu: the share of zeros).
+        i, f, g, o of an LSTM, r, z, n of a GRU, z of a MinGRU, f, i of a MinLSTM, n of both where it has an end, and h
+        of an RNN (relu: the share of zeros).
     forget : array or None
-        (L·D,), the mean of what the old state is multiplied by: the gate f of an LSTM, z of a GRU; None of an RNN.
+        (L·D,), the mean of what the old state is multiplied by: the gate f of an LSTM, z of a GRU, 1 - z of a MinGRU,
+        f / (f + i) of a MinLSTM; None of an RNN.
     gradient_norm : float
         Of the gradients of all the layer's parameters together, which `optim.clip_grad_norm` compares with its limit.
     clip : float
@@ -112,7 +113,7 @@ def gradient_flow(
 
     Parameters
     ----------
-    layer_or_model : RNN, LSTM, GRU or model
+    layer_or_model : recurrent layer or model
         The model is a `LanguageModel`, fitted without contexts.
     *data : array or str
         Of a layer x, as for its `forward`; of a model what it is scored on: of a `LanguageModel` a text.
@@ -149,7 +150,7 @@ def gradient_flow(
     """
     if dy is not None and loss is not None:
         raise ValueError("dy and loss say the same thing twice: give one of them")
-    limit = check_number("clip", clip, below=None)
+    limit = check_number(clip, "clip", below=None)
     layer, x, own_loss = _case(layer_or_model, data)
     count = layer.forward_count
     y, final, tape = layer.forward(x, state, lengths, mask=mask, resets=resets)
@@ -170,7 +171,7 @@ def gradient_flow(
         names=_names(layer),
         norms=np.stack([_norms(array, tape) for array in tape.hidden_gradients()]),
         saturated=_saturated(gates, layer),
-        forget=_forget(gates),
+        forget=_forget(gates, layer),
         gradient_norm=float(np.sqrt(numbers @ numbers)),
         clip=limit,
         clip_hit_rate=float((numbers > limit).mean()),
@@ -183,7 +184,7 @@ def _case(target: Any, data: tuple[Any, ...]) -> tuple[Any, Any, Loss | None]:
         layer, x, loss = target._flow_case(*data)
         return layer, x, loss
     if not isinstance(target, RecurrentBase):
-        raise TypeError(f"layer_or_model must be an RNN, LSTM, GRU or LanguageModel, got {type(target).__name__}")
+        raise TypeError(f"layer_or_model must be a recurrent layer or a LanguageModel, got {type(target).__name__}")
     if len(data) != 1:
         raise TypeError(f"a layer takes one array, x, got {len(data)} arguments")
     return target, data[0], None
@@ -238,9 +239,9 @@ def _saturated(gates: list[dict[str, Array]], layer: Any) -> dict[str, Array]:
     }
 
 
-def _forget(gates: list[dict[str, Array]]) -> Array | None:
-    names = [name for name in KEEPS if name in gates[0]]
-    return np.array([_mean(part[names[0]]) for part in gates]) if names else None
+def _forget(gates: list[dict[str, Array]], layer: Any) -> Array | None:
+    keeps = [kept for kept in map(layer._keeps, gates) if kept is not None]
+    return np.array([_mean(kept) for kept in keeps]) if keeps else None
 
 
 def _mean(array: Array) -> float:

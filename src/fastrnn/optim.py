@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import _engine
-from fastrnn._gradients import check_number, clip_grad_norm, clip_grad_value, leaves, named_gradients
-from fastrnn.layers._module import Layer, check_size
+from fastrnn._gradients import clip_grad_norm, clip_grad_value, leaves, named_gradients
+from fastrnn.layers._module import Layer, check_number, check_size
 from fastrnn.layers._parameter import Parameter, check_values
 from fastrnn.layers.sparse import SparseRows
 
@@ -506,5 +506,5 @@ def check_option(name: str, value: Any) -> Any:
     if name == "betas":
         if not isinstance(value, (list, tuple)) or len(value) != 2:
             raise ValueError(f"betas must be a pair of numbers, got {value!r}")
-        return tuple(check_number("betas", beta, below=1.0) for beta in value)
-    return check_number(name, value, below=1.0 if name == "alpha" else math.inf)
+        return tuple(check_number(beta, "betas", below=1) for beta in value)
+    return check_number(value, name, below=1 if name == "alpha" else math.inf)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import fastrnn
 from fastrnn import models
-from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
+from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding, MinGRU, MinLSTM
 from fastrnn.layers._module import Layer
 from fastrnn.layers.recurrent import Recurrent
 from fastrnn.models._model import Model
@@ -23,7 +23,7 @@ Record = dict[str, Any]
 
 VERSION = 1
 KEY = "fastrnn"  # of the metadata
-LAYERS: dict[str, type[Layer]] = {cls.__name__: cls for cls in (RNN, LSTM, GRU, Dense, Embedding)}
+LAYERS: dict[str, type[Layer]] = {cls.__name__: cls for cls in (RNN, LSTM, GRU, MinGRU, MinLSTM, Dense, Embedding)}
 MODELS: dict[str, type[Model]] = {
     cls.__name__: cls
     for cls in (
@@ -43,7 +43,7 @@ def save(obj: Layer | Model, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    obj : RNN, LSTM, GRU, Dense, Embedding or LanguageModel
+    obj : RNN, LSTM, GRU, MinGRU, MinLSTM, Dense, Embedding or LanguageModel
         What to write.
     path : path
         Of the file; one that is there already is replaced.

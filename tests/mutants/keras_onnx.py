@@ -8,6 +8,7 @@ INTEROP = "src/fastrnn/interop/"
 KERAS = "oracles/test_keras.py::"
 ONNX = "oracles/test_onnx.py::"
 BACKEND = "oracles/test_onnx_backend.py::"
+MODELS = "oracles/test_onnx_models.py::"
 
 KERAS_AND_ONNX = [
     Mutant(
@@ -170,5 +171,43 @@ KERAS_AND_ONNX = [
         "keras-hard-sigmoid-as-onnx-has-it", INTEROP + "_keras_parse.py",
         '("hard_sigmoid", 1 / 6, 0.5)', '("hard_sigmoid", 0.2, 0.5)',
         KERAS + "test_activations[gru-elu-hard_sigmoid]",
+    ),
+    Mutant(
+        "onnx-padding-in-the-mean", INTEROP + "_onnx_models.py",
+        'graph.add("Div", [total, graph.cast(counts, graph.dtype)])',
+        'graph.add("ReduceMean", [y], axes=[1], keepdims=0)',
+        MODELS + "test_ragged[classifier-mean]",
+    ),
+    Mutant(
+        "onnx-padding-among-the-largest", INTEROP + "_onnx_models.py",
+        "np.array(-np.inf, graph.dtype)", "np.array(0, graph.dtype)",
+        MODELS + "test_ragged[classifier-max]",
+    ),
+    Mutant(
+        "onnx-state-of-the-lowest-layer", INTEROP + "_onnx_models.py",
+        "for k in (L * D - D, L * D)", "for k in (0, D)",
+        MODELS + "test_whole[classifier-last-plain]",
+    ),
+    Mutant(
+        "onnx-features-scaled-in-float32", INTEROP + "_onnx_models.py",
+        'graph.add("Sub", [graph.cast(x, FLOAT64), graph.constant(np.array(coder.scale.mean))])',
+        'graph.add("Sub", [x, graph.constant(np.array(coder.scale.mean, graph.dtype))])\n'
+        "    x = graph.cast(x, FLOAT64)",
+        MODELS + "test_ragged[tagger-forward]",
+    ),
+    Mutant(
+        "onnx-numbers-in-the-scale-of-training", INTEROP + "_onnx_models.py",
+        "if model.target_scale_ is not None:", "if model.target_scale_ is None:",
+        MODELS + "test_whole[regressor-last]",
+    ),
+    Mutant(
+        "onnx-cell-state-through-tanh", INTEROP + "_onnx_models.py",
+        'parts[0] = graph.add("Tanh", [parts[0]])', 'parts = [graph.add("Tanh", [part]) for part in parts]',
+        MODELS + "test_numbers_of_encoder_and_decoder",
+    ),
+    Mutant(
+        "onnx-context-without-tanh", INTEROP + "_onnx_models.py",
+        'graph.add("Tanh", [add_dense(graph, context, model.context_)])', "add_dense(graph, context, model.context_)",
+        MODELS + "test_language_model_with_contexts[vectors-lstm]",
     ),
 ]  # fmt: skip

@@ -16,7 +16,7 @@ SEQUENCE_MODELS = [
     ),
     Mutant(
         "labels-fewer-than-rows-named-as-others", "src/fastrnn/cli_sequences.py",
-        "as many rows in {name} as in X", "as many rows in X as in {name}",
+        "one of {name} for each row of X", "one of X for each row of {name}",
         "test_cli_sequences.py::test_errors_are_one_line",
     ),
     Mutant(
@@ -66,7 +66,7 @@ SEQUENCE_MODELS = [
     ),
     Mutant(
         "numbers-for-labels", MODELS + "classifier.py",
-        "return self.classes_[places]", "return places",
+        "return self.classes_[logits.argmax(axis=1)]", "return logits.argmax(axis=1)",
         TEST + "test_labels_of_any_kind[labels0]",
     ),
     Mutant(
@@ -136,12 +136,27 @@ SEQUENCE_MODELS = [
     ),
     Mutant(
         "forecast-command-trains-on-the-end", "src/fastrnn/cli_sequences.py",
-        "fit(model, arguments, [past], None,", "fit(model, arguments, [series], None,",
+        "fit(model, arguments, columns, [past], None,", "fit(model, arguments, columns, [series], None,",
         "test_cli_sequences.py::test_forecast",
     ),
     Mutant(
         "held-out-rows-trained-on", "src/fastrnn/cli_sequences.py",
-        "part(order[cut:]), part(order[:cut])", "part(order), part(order[:cut])",
+        "part(rows), part(others)", "part(np.append(rows, others)), part(others)",
         "test_cli_sequences.py::test_classify_is_what_the_model_does",
+    ),
+    Mutant(
+        "rare-labels-held-out", "src/fastrnn/cli_sequences.py",
+        "(others if labels[row] in known else rows)", "others",
+        "test_cli_sequences.py::test_a_rare_label_is_trained_on",
+    ),
+    Mutant(
+        "columns-as-they-stand", "src/fastrnn/cli_sequences.py",
+        "chosen = known or arguments.columns", "chosen = arguments.columns",
+        "test_cli_sequences.py::test_a_model_reads_the_columns_of_its_training",
+    ),
+    Mutant(
+        "pooling-of-another-fit", MODELS + "_stack.py",
+        "POOLINGS[self._pooling](y, state, lengths)[0]", "POOLINGS[self.pooling](y, state, lengths)[0]",
+        TEST + "test_parameters_that_are_set_wait_for_the_next_fit[regressor]",
     ),
 ]  # fmt: skip

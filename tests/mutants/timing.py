@@ -48,4 +48,23 @@ TIMING = [
         "absent-not-named", "quick.py", "if name in report['absent'])", "if name not in report['absent'])",
         "test_absent_libraries_are_named_and_left_out",
     ),
+    fault(
+        "threads-mixed-up", "compare.py", 'row["T"], row.get("threads", 1), peer)', 'row["T"], 1, peer)',
+        "test_two_threads_are_not_compared_with_one",
+    ),
+    fault(
+        "one-thread-on-two", "measure.py", "1 if name == ALONE else threads", "threads", "test_two_threads_beside_one",
+    ),
+    fault(
+        "share-of-one-core", "measure.py", "rate / (problem.threads * peak)", "rate / peak",
+        "test_two_threads_beside_one",
+    ),
+    fault(
+        "limit-without-reading", "limit.py", "4 * weights / machine.read_rate(4 * weights)", "0",
+        "test_the_limit[forward-1-1-123.92]",
+    ),
+    fault(
+        "limit-without-backward", "limit.py", '"train": (4, 2)', '"train": (1, 1)',
+        "test_the_limit[train-32-1-4293.12]",
+    ),
 ]

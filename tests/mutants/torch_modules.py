@@ -102,4 +102,9 @@ TORCH_MODULES = [
         "        if options[option] != defaults[option]:", "        if False:",
         CONVERSION + "test_layers_refused[reset before]",
     ),
+    Mutant(
+        "tangents-lost", TORCH + "function.py",
+        "any(map(has_tangent, tensors))", "torch.is_grad_enabled() and tensors[-1].requires_grad",
+        MODULE + "test_forward_mode_is_refused[True]",
+    ),
 ]  # fmt: skip

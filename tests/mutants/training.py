@@ -154,7 +154,7 @@ TRAINING = [
         "test_language_context.py::test_gradients_are_those_of_finite_differences[lstm-time_sum]",
     ),
     Mutant(
-        "texts-in-one-order", MODELS + "language.py",
+        "texts-in-one-order", MODELS + "_context.py",
         "np.random.default_rng([self._order, number])",
         "np.random.default_rng([self._order, done])",
         "test_language_context.py::test_saved_and_resumed",

@@ -53,6 +53,19 @@ def test_sequences(cell, layers, bidirectional, bias, batch_first, source, dtype
     assert back.training
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections")  # of torch: it takes a slower way
+@every_dtype
+def test_projections(dtype):
+    module = torch.nn.LSTM(I, H, 2, proj_size=2, bidirectional=True, dtype=getattr(torch, dtype))
+    layer, x = interop.from_torch(module), x_of(dtype, T, N, I)
+    assert layer.proj_size == 2
+    assert_same_bits(dict(layer.parameters), arrays_of(module))
+    assert_close(layer(x)[0], module(torch.from_numpy(x))[0].detach(), FORWARD[dtype])
+    back = interop.to_torch(layer)
+    assert repr(back) == repr(module)
+    assert_same_bits(arrays_of(back), arrays_of(module))
+
+
 @every_dtype
 @pytest.mark.parametrize("bias", [True, False])
 @every_cell
@@ -180,7 +193,17 @@ TO = {
     "reset before": (
         lambda: fastrnn.GRU(I, H, reset_after=False), ValueError, r"reset_after=True, as torch\.nn\.GRU has, got False"
     ),
+    "activations": (
+        lambda: fastrnn.GRU(I, H, activations=("hard_sigmoid", "tanh")), ValueError, "as torch.nn.GRU has, got .*hard"
+    ),
+    "peephole": (lambda: fastrnn.LSTM(I, H, peephole=True), ValueError, "peephole=False, as torch"),
+    "coupled": (lambda: fastrnn.LSTM(I, H, coupled=True), ValueError, "coupled=False, as torch"),
+    "clip": (lambda: fastrnn.LSTM(I, H, clip=3.0), ValueError, "clip=None, as torch"),
+    "weight_dropout": (lambda: fastrnn.GRU(I, H, weight_dropout=0.5), ValueError, r"weight_dropout=0\.0, as torch"),
+    "quantized": (lambda: fastrnn.GRU(I, H).quantize("int8"), TypeError, "layer must be an RNN, .* got Quantized"),
+    "normalised": (lambda: fastrnn.LSTM(I, H, layer_norm=True), ValueError, "layer_norm=False, as torch.nn.LSTM has"),
     "module": (lambda: torch.nn.LSTM(I, H), TypeError, "layer must be an RNN, LSTM, GRU, Dense or Embedding, got LSTM"),
+    "minimal": (lambda: fastrnn.MinGRU(I, H), TypeError, "layer must be an RNN, LSTM, GRU, .* got MinGRU"),
 }  # fmt: skip
 
 

@@ -250,6 +250,25 @@ def test_weights_file(tmp_path):
     assert expected(ids).shape == (3, 3)
     with pytest.raises(TypeError, match=r"into must be the layers .* got NoneType"):
         interop.from_keras(path)
+    with pytest.raises(TypeError, match=r"into must be the layers .* got MinLSTM"):
+        interop.from_keras(path, into=fastrnn.MinLSTM(I, 3))
+
+
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no-bias"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_weights_file_of_every_cell(cell, bias, tmp_path):
+    """One direction and both, into layers that have the options which the file does not tell."""
+    layers = [
+        keras_layer(cell, use_bias=bias, return_sequences=True),
+        L.Bidirectional(keras_layer(cell, use_bias=bias, return_sequences=True)),
+    ]
+    theirs, x = chain(*layers), normal("x", N, T, I)
+    theirs.save_weights(tmp_path / "m.weights.h5")
+    into = []
+    for layer in interop.from_keras(theirs).layers:
+        into.append(type(layer)(**{**layer.get_config(), "init": 0.5, "seed": 0}))
+    interop.from_keras(tmp_path / "m.weights.h5", into=into)
+    assert_close(into[1](into[0](x)[0])[0], array(theirs(x)), TOLERANCE)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
@@ -311,8 +330,17 @@ def test_training_with_one_bias(cell):
     assert any(differs) == one_bias
 
 
+def quantized():
+    layer = L.Dense(3)
+    layer.build((None, H))
+    layer.quantize("int8")
+    return layer
+
+
 REFUSED = {
     "sum": (lambda: [L.Bidirectional(L.LSTM(H), merge_mode="sum")], 'merge_mode must be "concat", got \'sum\''),
+    "mul": (lambda: [L.Bidirectional(L.GRU(H), merge_mode="mul")], "merge_mode must .* got 'mul'"),
+    "ave": (lambda: [L.Bidirectional(L.GRU(H), merge_mode="ave")], "merge_mode must .* got 'ave'"),
     "none": (lambda: [L.Bidirectional(L.LSTM(H, return_sequences=True), merge_mode=None)], "merge_mode"),
     "two-cells": (lambda: [L.Bidirectional(L.LSTM(H), backward_layer=L.GRU(H, go_backwards=True))], "differ in more"),
     "turned": (
@@ -321,6 +349,8 @@ REFUSED = {
     "activation": (lambda: [L.SimpleRNN(H, activation="gelu")], "activation must be one of .* got 'gelu'"),
     "gate": (lambda: [L.GRU(H, recurrent_activation="silu")], "recurrent_activation must be .* got 'silu'"),
     "half": (lambda: [L.LSTM(H, dtype="mixed_float16")], "dtype policy .* got mixed_float16"),
+    "bfloat16": (lambda: [L.GRU(H, dtype="bfloat16")], "dtype policy .* got bfloat16"),
+    "quantized": (lambda: [L.LSTM(H), quantized()], "dtype policy must be float32 or float64, not quantized"),
     "state": (lambda: [L.LSTM(H, return_state=True)], "return_state"),
     "unknown": (lambda: [L.Conv1D(H, 3), L.LSTM(H)], "Conv1D .* cannot be converted: known are SimpleRNN"),
     "wrapped": (lambda: [L.TimeDistributed(L.LayerNormalization())], "must be around a Dense"),
@@ -373,6 +403,30 @@ def test_classes_of_others_are_refused():
         interop.from_keras(randomized(LSTM(H)))
 
 
+def test_subclassed_models_are_refused(tmp_path):
+    class Model(keras.Model):
+        def call(self, x):
+            return x
+
+    theirs = Model()
+    theirs(np.zeros((1, 1, I), "f"))
+    for source in (theirs, written(theirs, tmp_path)):
+        with pytest.raises(ValueError, match="only Keras' own layers"):
+            interop.from_keras(source)
+
+
+@pytest.mark.filterwarnings("ignore")  # Keras calls the format a legacy
+def test_older_files_are_refused(tmp_path):
+    """A whole model in HDF5, and weights as Keras 2 wrote them."""
+    theirs = chain(L.LSTM(H))
+    theirs.save(tmp_path / "m.h5")
+    with pytest.raises(ValueError, match=r"not a \.keras file of Keras 3"):
+        interop.from_keras(tmp_path / "m.h5")
+    (tmp_path / "m.h5").rename(tmp_path / "m.weights.h5")
+    with pytest.raises(ValueError, match="must hold the weights of the layers lstm, got none"):
+        interop.from_keras(tmp_path / "m.weights.h5", into=fastrnn.LSTM(I, H))
+
+
 def test_wrong_arguments(tmp_path):
     with pytest.raises(TypeError, match="source must be a Keras layer or model or the path of a file, got int"):
         interop.from_keras(3)
@@ -382,9 +436,12 @@ def test_wrong_arguments(tmp_path):
         interop.from_keras(randomized(L.LSTM(3)), into=fastrnn.LSTM(I, 3))
     with pytest.raises(TypeError, match="layer must be an RNN, LSTM, GRU, Dense or Embedding"):
         interop.to_keras([fastrnn.LSTM(I, 3), 3])
+    with pytest.raises(TypeError, match=r"layer must be an RNN, LSTM, GRU, Dense or Embedding, .* got MinGRU"):
+        interop.to_keras(fastrnn.MinGRU(I, 3))
     for layer, match in [
         (fastrnn.LSTM(I, 3, proj_size=2), "no proj_size"), (fastrnn.RNN(I, 3, weight_dropout=0.5), "no weight_dropout"),
         (fastrnn.LSTM(I, 3, peephole=True), "no peephole"), (fastrnn.LSTM(I, 3, coupled=True), "no coupled"),
+        (fastrnn.LSTM(I, 3, layer_norm=True), "no layer_norm"), (fastrnn.GRU(I, 3, layer_norm=True), "no layer_norm"),
         (fastrnn.GRU(I, 3, clip=1.0), "no clip"), (fastrnn.RNN(I, 3, nonlinearity=("elu", 0.5)), r"\('elu', 0\.5\)"),
         (fastrnn.LSTM(I, 3, activations=("sigmoid", "tanh", "relu")), "one activation for g and for c"),
     ]:  # fmt: skip

@@ -7,26 +7,18 @@ import warnings
 import numpy as np
 import pytest
 from helpers import assert_close, assert_same_bits, make, normal, oracle, python, state_like
+from onnx_node import run_model
 
 import fastrnn
 from fastrnn import interop
 
 onnx = oracle("onnx")
-onnxruntime = oracle("onnxruntime")
 
 TOLERANCE = 4e-6  # both sides compute in float32
 T, N, I, H = 6, 4, 3, 5
 GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 WEIGHTS = ("W", "R", "B", "P")
-
-
-def run_onnxruntime(model, inputs):
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    data = model if isinstance(model, bytes) else model.SerializeToString()
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return dict(zip((output.name for output in session.get_outputs()), session.run(None, inputs), strict=True))
 
 
 def graph_of(nodes, inputs, outputs, constants=None, version=14):
@@ -69,7 +61,7 @@ def recurrent(operator, direction="forward", *, lengths=None, missing=(), output
 
 
 def assert_equals_onnxruntime(model, inputs, tolerance=TOLERANCE):
-    got, expected = interop.from_onnx(model).run(inputs), run_onnxruntime(model, inputs)
+    got, expected = interop.from_onnx(model).run(inputs), run_model(model.SerializeToString(), inputs)
     assert list(got) == list(expected)
     for name, value in expected.items():
         assert got[name].dtype == value.dtype
@@ -375,7 +367,7 @@ def test_exported_by_torch(name, N, T, exported):
         expected = model(*map(torch.from_numpy, arrays))
     ours = interop.from_onnx(path)
     got = ours.run(inputs)
-    peer = run_onnxruntime(path.read_bytes(), inputs)
+    peer = run_model(path.read_bytes(), inputs)
     for key, value in zip(got, expected if isinstance(expected, tuple) else (expected,), strict=True):
         assert_close(got[key], value.numpy(), TOLERANCE, f"{key} of torch")
         assert_close(got[key], peer[key], TOLERANCE, f"{key} of onnxruntime")
@@ -409,10 +401,10 @@ def test_to_onnx(cell, options, tmp_path):
         x = normal("x", *((n, t, I) if layer.batch_first else (t, n, I)))
         state, lengths = state_like(layer, n, "s"), np.arange(t, t - n, -1)
         for got, expected in (
-            (run_onnxruntime(plain, {"x": x}), layer(x)),
+            (run_model(plain, {"x": x}), layer(x)),
             *(
                 (run({"x": x, "lengths": lengths, **state_inputs(layer, state)}), layer(x, state, lengths))
-                for run in (lambda inputs: run_onnxruntime(path.read_bytes(), inputs), ours.run)
+                for run in (lambda inputs: run_model(path.read_bytes(), inputs), ours.run)
             ),
         ):
             y, final = expected
@@ -440,7 +432,7 @@ def test_options_to_onnx(name, tmp_path):
     x, state, path = normal("x", N, T, I), state_like(layer, N, "s"), written(layer, tmp_path, state=True)
     y, _ = layer(x, state)
     inputs = {"x": x, **state_inputs(layer, state)}
-    assert_close(run_onnxruntime(path.read_bytes(), inputs)["y"], y, TOLERANCE)
+    assert_close(run_model(path.read_bytes(), inputs)["y"], y, TOLERANCE)
     assert_close(interop.from_onnx(path).run(inputs)["y"], y, TOLERANCE)
     first, *_ = interop.from_onnx(path).layers
     assert (first.peephole, first.coupled) == (layer.peephole, layer.coupled)
@@ -472,49 +464,25 @@ def test_list_to_onnx(tmp_path):
     h, lstm = layers[1](layers[0](ids))
     h, gru = layers[3](layers[2](h))
     path = written(layers, tmp_path)
-    for got in (run_onnxruntime(path.read_bytes(), {"x": ids}), interop.from_onnx(path).run({"x": ids})):
+    for got in (run_model(path.read_bytes(), {"x": ids}), interop.from_onnx(path).run({"x": ids})):
         assert list(got) == ["y", "h_0", "c_0", "h_1"]
         for value, right in zip(got.values(), (layers[4](h), *lstm, gru), strict=True):
             assert_close(value, right, TOLERANCE)
     assert interop.from_onnx(written(layers, tmp_path, state=True)).inputs == ["x", "h0_0", "c0_0", "h0_1"]
 
 
-@pytest.mark.parametrize("embedding", [None, 6])
-def test_language_model_to_onnx(embedding, tmp_path):
-    """The logits of ids, with the state going in and out, so that a text can be written step by step."""
-    model = fastrnn.models.LanguageModel(cell="gru", hidden_size=8, embedding_size=embedding, random_state=0)
-    model.fit("the cat sat on the mat. " * 4, epochs=1, batch_size=2, verbose=0)
-    path = written(model, tmp_path, state=True)
-    ids = np.random.default_rng(0).integers(0, len(model.vocabulary_), (2, 5))
-    h = ids if model.embedding_ is None else model.embedding_(ids)
-    expected = model.output_(model.recurrent_(h)[0])
-    state = np.zeros((2, 2, 8), "float32")
-    for run in (lambda inputs: run_onnxruntime(path.read_bytes(), inputs), interop.from_onnx(path).run):
-        first = run({"x": ids[:, :3], "h0": state})
-        second = run({"x": ids[:, 3:], "h0": first["h"]})
-        assert_close(np.concatenate([first["y"], second["y"]], axis=1), expected, TOLERANCE)
-
-
-def test_language_models_with_other_layers_are_refused(tmp_path):
-    class Conditioned(fastrnn.models.LanguageModel):
-        @property
-        def layers(self):
-            return {"context": fastrnn.Dense(2, 8), "recurrent": fastrnn.GRU(9, 8), "output": fastrnn.Dense(8, 9)}
-
-    with pytest.raises(ValueError, match=r"got also .*context"):
-        written(Conditioned(), tmp_path)
-
-
 def test_to_onnx_refuses(tmp_path):
     lstm, dense = fastrnn.LSTM(I, H), fastrnn.Dense(H, 2)
     for layers, options, kind, match in [
         ([lstm, 3], {}, TypeError, "layers must be RNN, LSTM, .* got int"),
+        ([fastrnn.MinLSTM(I, H)], {}, TypeError, "layers must be RNN, LSTM, .* got MinLSTM"),
         ([], {}, ValueError, "at least one layer"),
         ([dense, lstm], {}, ValueError, r"fit one another .* Dense\(.* before LSTM\("),
         ([lstm, fastrnn.Dense(H, 2, dtype="float64")], {}, ValueError, "fit one another"),
         ([lstm, fastrnn.GRU(H, 2, batch_first=False)], {}, ValueError, "batch_first"),
         (dense, {"state": True}, ValueError, "layers has none"),
         ([fastrnn.LSTM(I, H, proj_size=2), fastrnn.Dense(2, 2)], {}, ValueError, "to ONNX, which has no proj_size"),
+        (fastrnn.GRU(I, H, layer_norm=True), {}, ValueError, "to ONNX, which has no layer_norm"),
     ]:
         with pytest.raises(kind, match=match):
             written(layers, tmp_path, **options)

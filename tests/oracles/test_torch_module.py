@@ -127,6 +127,15 @@ def test_equals_torch(cell, layers, bidirectional, packing):
 
 
 @pytest.mark.parametrize("packing", [None, "unsorted"], ids=["full", "unsorted"])
+def test_projections(packing):
+    mine, its = pair("lstm", I, H, 2, bidirectional=True, proj_size=2)
+    assert repr(mine) == repr(its)
+    h, c = tensor("h", 4, N, 2), tensor("c", 4, N, H)
+    for state in (None, (h, c)):
+        assert_results_close(*compared(mine, its, tensor("x", T, N, I), state, packing))
+
+
+@pytest.mark.parametrize("packing", [None, "unsorted"], ids=["full", "unsorted"])
 @every_cell
 def test_float32(cell, packing):
     """Against torch in float64, from the same float32 numbers."""
@@ -459,6 +468,13 @@ def test_a_packed_sequence_keeps_its_order():
 
 LSTM, CELL = ours.LSTM(I, H), ours.GRUCell(I, H)
 X = torch.zeros(T, N, I)
+
+
+def autocast():
+    with torch.autocast("cpu"):
+        return LSTM(torch.nn.Linear(I, I)(X))
+
+
 REFUSED = {
     "input that is no tensor": (lambda: LSTM(X.numpy()), TypeError, "input must be a tensor, got ndarray"),
     "double input": (lambda: LSTM(X.double()), TypeError, "input must be float32, as the parameters are, got float64"),
@@ -479,6 +495,11 @@ REFUSED = {
     ),
     "double state": (lambda: CELL(X[0], torch.zeros(N, H).double()), TypeError, "hx must be float32"),
     "trace": (lambda: torch.jit.trace(LSTM, X), TypeError, r"LSTM cannot be traced.* torch\.nn\.LSTM"),
+    "script": (lambda: torch.jit.script(torch.nn.Sequential(LSTM)), TypeError, "LSTM cannot be traced or scripted"),
+    "scripted cell": (lambda: torch.jit.script(CELL), TypeError, r"Cell cannot .* torch\.nn\.\w+Cell"),
+    "export": (lambda: torch.export.export(LSTM, (X,)), TypeError, "torch.func or torch.export"),
+    "vmap": (lambda: torch.func.vmap(lambda x: LSTM(x)[0])(X[None]), TypeError, "torch.func or torch.export"),
+    "autocast": (autocast, TypeError, "input must be .* got torch.bfloat16"),
     "torch.func": (lambda: torch.func.grad(lambda x: LSTM(x)[0].sum())(X), TypeError, "torch.func or torch.export"),
     "sparse": (lambda: LSTM(X.to_sparse()), TypeError, "input must lie in memory, row by row"),
 }  # fmt: skip
@@ -490,6 +511,19 @@ def test_refused(what):
     call, error, words = REFUSED[what]
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # which make_dual uses
+@pytest.mark.parametrize("frozen", [False, True])
+def test_forward_mode_is_refused(frozen):
+    """Where nothing is differentiated backwards too: a tangent is not lost in silence."""
+    module, x = module_of("gru").requires_grad_(not frozen), tensor("x", T, N, I, dtype="float32")
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x, x)
+        with pytest.raises(RuntimeError, match=r"no forward-mode derivatives: use torch\.nn"):
+            module(dual)
+        if frozen:
+            assert_same_bits(module(x)[0].numpy(), interop.from_torch(module)(x.numpy())[0])
 
 
 @pytest.mark.parametrize("of", ["x", "parameter", "above"])

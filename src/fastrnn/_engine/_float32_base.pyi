@@ -20,11 +20,15 @@ class Weights:
         I: int,
         H: int,
         weight_ih: _Array,
-        weight_hh: _Array,
+        weight_hh: _Array | None,
         bias_ih: _Array | None,
         bias_hh: _Array | None,
         weight_hr: _Array | None,
         peephole: _Array | None,
+        norm_ih: _Array | None,
+        norm_hh: _Array | None,
+        norm_c: _Array | None,
+        norm_bias: _Array | None,
     ) -> None: ...
 
 class QuantizedWeights(Weights):

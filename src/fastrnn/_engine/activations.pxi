@@ -130,6 +130,8 @@ cdef Traits make_traits(int cell, given):
     t.coupled, t.peephole = coupled, NULL
     if cell == RNN:
         t.plain = t.f.kind <= LINEAR
+    elif cell in (MINGRU, MINLSTM):  # whose gates are sigmoids always
+        t.plain = t.g.kind == LINEAR
     else:
         t.plain = t.f.kind == SIGMOID and t.g.kind == TANH and t.h.kind == TANH and not coupled
     t.plain = t.plain and clip is None

@@ -25,10 +25,14 @@ cdef struct Backward:
     const real* dc_final            # IN  [N, H] or NULL
     real* dh0                       # OUT [N, P]
     real* dc0                       # OUT [N, H] or NULL
-    Lie d_ih, d_hh, d_hr            # OUT [I, G*H], [P, G*H], [H, P]
+    Lie d_ih, d_hh, d_hr            # OUT [I, G*H], [P, G*H], [H, P]; NULL where there is no such weight
     real* db_ih                     # OUT [G*H] or NULL
     real* db_hh                     # OUT [G*H] or NULL
     real* d_peephole                # OUT [3, H] or NULL
+    real* d_norm_ih                 # OUT [G*H] or NULL
+    real* d_norm_hh                 # OUT [G*H] or NULL
+    real* d_norm_c                  # OUT [H] or NULL
+    real* db_norm_c                 # OUT [H] or NULL
     bint add                        # dx: add to what is there
     int32_t* previous_room          # [span, N]
     int32_t* previous               # the same by time, [T, N]: see list_previous
@@ -56,11 +60,19 @@ cdef struct Backward:
     real** dhidden_rows             # [N]
     real* dx_copy                   # [block, input_row]
     real** dx_rows                  # [block]
+    real* dproducts                 # as the block's dz: the gradients of U h', where it is normalised
+    real* norm_sums                 # [N, norm_row]: each row's share of the gradients of the norms
+    Py_ssize_t norm_row
 
 
 cdef inline Py_ssize_t block_steps(Py_ssize_t T, Py_ssize_t N) noexcept nogil:
     """Whole steps of a block: by shape alone, since sums over time add up in its order."""
     return max(min(max(BLOCK_ROWS // N, 1) if N else T, T), 1)
+
+
+cdef inline int carry_panels(const Backward* b) noexcept nogil:
+    """Panels of the carried gradient, by which a step's units are shared out."""
+    return <int>ceil_div(b.carry_row, TILE_VECTORS * VLEN)
 
 
 cdef inline Py_ssize_t widest_row(const Backward* b) noexcept nogil:
@@ -98,6 +110,8 @@ cdef void place_backward(Backward* b, char** space) noexcept nogil:
     b.dx_rows = <real**>carve(space, M * sizeof(real*) if need_dx else 0)
     if b.w.projected:
         place_back_projection(b, space)
+    if b.w.normed:
+        place_back_norm(b, space)
 
 
 cdef void place_back_projection(Backward* b, char** space) noexcept nogil:
@@ -130,6 +144,8 @@ cdef void start_backward(Backward* b) noexcept nogil:
     start_block(&b.block, a, widest_row(b))
     if b.w.projected:
         start_back_projection(b)
+    if b.w.normed:
+        memset(b.norm_sums, 0, max(b.steps.N, 1) * b.norm_row * sizeof(real))
     if b.d_peephole != NULL:
         memset(b.d_peephole, 0, 3 * H * sizeof(real))
     for n in range(b.steps.N):
@@ -140,6 +156,8 @@ cdef void start_backward(Backward* b) noexcept nogil:
         b.dreset_rows[n] = b.dreset + n * b.state_row
     for m in range(b.block.rows):
         b.dz_state[m] = b.block.dz_rows[m] + a.state.first * VLEN
+        if b.w.normed:
+            b.dz_state[m] += b.dproducts - b.block.dz
         b.dz_input[m] = b.block.dz_rows[m] + a.input.first * VLEN
         if b.dx.data != NULL:
             b.dx_rows[m] = b.dx_copy + m * b.input_row
@@ -172,13 +190,15 @@ cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
             if b.d_peephole != NULL:
                 b.c_prev[m], b.c[m] = back.c_prev, back.c
         CELLS[w.cell].backward(&back)
+        if w.normed:
+            sums_backward(w, &back, b.dproducts + (back.dz - b.block.dz))
 
 
 cdef inline Back begin_back(const Backward* b, const Span* s) noexcept nogil:
     cdef Back back
     cdef Py_ssize_t columns = TILE_VECTORS * VLEN
     memset(&back, 0, sizeof(Back))
-    back.H, back.traits = b.w.H, &b.w.traits
+    back.H, back.traits, back.norm = b.w.H, &b.w.traits, &b.w.norm if b.w.normed else NULL
     back.first, back.end = s.u0 * columns, min(s.u1 * columns, b.w.H)
     back.dz_step = b.block.rows * b.w.layout.width * VLEN
     return back
@@ -201,6 +221,8 @@ cdef void point_back(const Backward* b, Back* back, Py_ssize_t t, Py_ssize_t n, 
     back.dy = NULL if b.dy.data == NULL else row_at(&b.dy, t, n)
     back.watched = NULL if b.watched.data == NULL else row_at(&b.watched, t, n)
     back.dz = <real*>b.block.dz_rows[m]
+    if b.w.normed:
+        back.norm_sums = b.norm_sums + n * b.norm_row
 
 
 cdef void step_arrived(Backward* b, const Span* s) noexcept nogil:
@@ -261,9 +283,10 @@ cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
     cdef size_t c_width = (min(s.u1 * columns, b.state_row) - c_first) * sizeof(real)
     cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.state)
     cdef real** dh = b.dh_rows + s.n0
-    for k in range(s.k0, s.k1):
-        dh[k - s.k0] = b.dh + rows[k] * b.carry_row
-    gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, s.q0, s.q1, <const_row*>dh, columns, dh, columns)
+    if b.w.layout.state.vectors:
+        for k in range(s.k0, s.k1):
+            dh[k - s.k0] = b.dh + rows[k] * b.carry_row
+        gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, s.q0, s.q1, <const_row*>dh, columns, dh, columns)
     for k in range(s.k0, s.k1):
         if b.previous[s.t * b.steps.N + rows[k]] == ZERO:
             memset(b.dh + rows[k] * b.carry_row + first, 0, width)
@@ -272,7 +295,7 @@ cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
 
 cdef inline int unit_panels(const Backward* b) noexcept nogil:
     """Panels of the units, which are those of h but where h is projected."""
-    return b.w.project_back.count if b.w.projected else b.w.state_back.count
+    return <int>ceil_div(b.state_row, TILE_VECTORS * VLEN)
 
 
 cdef struct Descent:
@@ -288,7 +311,7 @@ cdef Py_ssize_t descend_rows(const Descent* d, Py_ssize_t n0, Py_ssize_t n1) noe
     cdef const Steps* steps = b.steps
     cdef Py_ssize_t s, M = 0
     cdef Span span
-    span.n0, span.q0, span.q1, span.u0, span.u1 = n0, 0, b.w.state_back.count, 0, unit_panels(b)
+    span.n0, span.q0, span.q1, span.u0, span.u1 = n0, 0, carry_panels(b), 0, unit_panels(b)
     for s in range(d.s_high, d.s_low - 1, -1):
         span.t = time_of(s, steps.T, b.reverse)
         span.k0, span.k1 = place_of(steps, span.t, n0), place_of(steps, span.t, n1)
@@ -316,8 +339,8 @@ cdef Span units_of(const Descent* d, int share) noexcept nogil:
     cdef const Backward* b = d.b
     span.t = time_of(d.s, b.steps.T, b.reverse)
     span.n0, span.k0, span.k1, span.m = 0, 0, count_at(b.steps, span.t), d.m
-    span.q0 = share_end(b.w.state_back.count, b.block.shares, share - 1)
-    span.q1 = share_end(b.w.state_back.count, b.block.shares, share)
+    span.q0 = share_end(carry_panels(b), b.block.shares, share - 1)
+    span.q1 = share_end(carry_panels(b), b.block.shares, share)
     span.u0 = share_end(unit_panels(b), b.block.shares, share - 1)
     span.u1 = share_end(unit_panels(b), b.block.shares, share)
     return span
@@ -461,14 +484,19 @@ cdef void end_block(Backward* b, Py_ssize_t M, bint last) noexcept nogil:
     cdef const Lie* d_ih = &b.d_ih if last else NULL
     cdef const Lie* d_hh = &b.d_hh if last else NULL
     cdef Finish job = Finish(b, M)
+    cdef Block state = b.block
     cdef Py_ssize_t m
-    add_weights(&b.block, a, &a.state, b.h_prev, M, b.w.P, &b.state, d_hh)
+    if b.w.normed:
+        state.dz = b.dproducts
+    if a.state.vectors:
+        add_weights(&state, a, &a.state, b.h_prev, M, b.w.P, &b.state, d_hh)
     if b.w.projected:
         add_weights(&b.projection, &b.w.project_layout, &b.w.project_layout.state, b.hidden_rows, M, b.w.H, &b.project,
                     &b.d_hr if last else NULL)
     if a.candidate.vectors:
         add_weights(&b.block, a, &a.candidate, b.reset_h, M, b.w.H, &b.candidate, d_hh)
-    add_bias(&b.block, a, M)
+    if not b.w.normed:
+        add_bias(&b.block, a, M)
     if b.d_peephole != NULL:
         run_phase(b.block.team, peephole_share, &job, b.block.shares)
     if b.ids != NULL:
@@ -514,6 +542,8 @@ cdef void end_backward(Backward* b) noexcept nogil:
     """Give the gradients of the biases, which have added up, and of the initial state."""
     cdef const Pack* w = b.w
     cdef Py_ssize_t n, H = w.H, P = w.P
+    if w.normed:
+        give_norms(b)
     if b.db_ih != NULL:
         give_bias(&w.layout, w.cell == GRU, b.block.bias, b.db_ih, b.db_hh)
     for n in range(b.steps.N):

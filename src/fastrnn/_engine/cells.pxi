@@ -8,6 +8,7 @@ cdef struct Step:
     # one time step of the forward pass; row pointers are those of the step's active rows
     Py_ssize_t H
     const Traits* traits
+    const Norm* norm       # or NULL
     const_row* inputs      # IN  [rows] -> [panel 0: width * VLEN], bias and input already summed
     Py_ssize_t input_step  # from panel to panel behind `inputs`
     const_row* h_prev      # IN  [rows] -> [H]
@@ -22,6 +23,8 @@ cdef struct Back:
     # one row of the backward pass, units first ... end - 1: whole panels, the last ones up to H
     Py_ssize_t H, first, end
     const Traits* traits
+    const Norm* norm       # or NULL
+    real* norm_sums        # IN-OUT: the row's share of the gradients of the norms, see norm.pxi
     const real* gates      # IN [saved * H]
     const real* h          # IN [H]
     const real* h_prev     # IN [H]

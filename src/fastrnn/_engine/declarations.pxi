@@ -29,6 +29,7 @@ cdef extern from "vmath.h" nogil:
     vec v_abs(vec x)
     vec v_clip(vec x, real bound)
     vec v_exp_neg(vec x)
+    vec v_recip_sigmoid(vec x)
     vec v_sigmoid(vec x)
     vec v_tanh(vec x)
     vec v_relu(vec x)
@@ -91,6 +92,8 @@ cdef enum:
     LSTM = 1
     GRU = 2
     GRU_RESET_BEFORE = 3
+    MINGRU = 4
+    MINLSTM = 5
 
 # numpy's type number of `real`
 cdef int REAL_NUMBER = cnp.NPY_FLOAT64 if sizeof(real) == 8 else cnp.NPY_FLOAT32

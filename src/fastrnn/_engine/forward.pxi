@@ -62,6 +62,9 @@ cdef struct Forward:
     real** h_out                    # [rows of a step] -> [P]: where the projected belongs
     real** y_out
     RoundedRows rounded             # of weights in low precision: the rows to be multiplied
+    real* products                  # [R][panel][width * VLEN]: U h' before its norm, where there is one
+    real** product_rows             # [R] -> the vectors that the state feeds
+    real* sums                      # [shares][group_tiles][TILE_STEP * VLEN]: normalised, on their way to the gates
     Step step
 
 
@@ -93,6 +96,8 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
     f.step.gates = <real**>carve(space, R * sizeof(real*))
     if f.w.projected:
         place_projection(f, space)
+    if f.w.normed:
+        place_products(f, space)
 
 
 cdef void place_projection(Forward* f, char** space) noexcept nogil:
@@ -137,6 +142,9 @@ cdef void start_forward(Forward* f) noexcept nogil:
         if w.projected:
             f.hidden_rows[r], f.projected_rows[r] = f.hidden + r * w.H, f.projected + r * projected_row(f)
             f.zero_rows[r] = f.zeros
+        if w.normed:
+            f.product_rows[r] = f.products + (r * w.layout.count * w.layout.width + w.layout.state.first) * VLEN
+            f.zero_rows[r] = f.zeros
     point_inputs(f)
 
 
@@ -145,7 +153,7 @@ cdef void point_inputs(Forward* f) noexcept nogil:
     cdef const Pack* w = f.w
     cdef const Layout* a = &w.layout
     cdef Py_ssize_t m, p, M = f.chunk * (f.n1 - f.n0), row = a.width * VLEN
-    f.step.H, f.step.traits = w.H, &w.traits
+    f.step.H, f.step.traits, f.step.norm = w.H, &w.traits, &w.norm if w.normed else NULL
     f.step.input_step = M * row
     for m in range(M):
         f.z_rows[m] = f.z + m * row
@@ -299,7 +307,8 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
             group.row, group.rows = row, min(GROUP_ROWS, s.count - row)
             for m in range(row, row + group.rows):
                 prefetch_row(f.step.y[m] + p * a.units * VLEN, group.panels * a.units * VLEN)
-            multiply(s, &group, f.stack_rows + share * GROUP_ROWS)
+            if s.part.vectors:
+                multiply(s, &group, f.stack_rows + share * GROUP_ROWS)
             s.gates(&f.step, &group, f.stack + share * GROUP_ROWS * TILE_STEP * VLEN)
 
 
@@ -341,6 +350,8 @@ cdef void sweep_cell(Forward* f, int count, bint started) noexcept nogil:
     if a.candidate.vectors:
         sweep(f, &a.state, &w.state, f.step.h_prev, count, started, gru_reset_forward)
         sweep(f, &a.candidate, &w.candidate, f.reset_rows, count, started, CELLS[w.cell].forward)
+    elif w.normed:
+        sweep_normed(f, count, started)
     else:
         sweep(f, &a.state, &w.state, f.step.h_prev, count, started, CELLS[w.cell].forward)
     if w.projected:
@@ -414,5 +425,5 @@ cdef Kept new_kept(const Pack* w, Plan plan, Py_ssize_t T, x, const real* h0, co
     kept.h0, kept.c0, kept.initial = h0, c0, initial
     kept.h = pooled((T, N, w.P)) if h is None else h
     kept.c = pooled((T, N, w.H)) if cell.has_c else None
-    kept.gates = pooled((T, N, cell.saved, w.H)) if cell.saved else None
+    kept.gates = pooled((T, N, saved_of(w), w.H)) if cell.saved else None
     return kept

@@ -1,6 +1,7 @@
 # r, z = sigmoid(W x + U h' + b);  n = tanh(W x + b_in + r (U h' + b_hn));  h = (1 - z) n + z h'
 # (Cho et al. 2014, reset after the product as torch.nn.GRU). Panels hold n r z s, s = U_n h' + b_hn. Traits, as of the ONNX
-# operator GRU: other activations, and a clip of what they are given.
+# operator GRU: other activations, and a clip of what they are given. Where the cell is normalised, W x and U h'
+# have their norms behind them (norm.pxi).
 
 cdef void gru_forward(const Step* s, const Group* group, real* z) noexcept nogil:
     if s.traits.plain:

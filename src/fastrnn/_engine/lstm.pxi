@@ -2,7 +2,8 @@
 # (Hochreiter and Schmidhuber 1997, forget gate of Gers et al. 2000; gate order i f g o of torch.nn.LSTM).
 #
 # Traits, as of the ONNX operator LSTM: other activations; peepholes (Gers and Schmidhuber 2000) add p_i c', p_f c' and
-# p_o c to the sums of i, f and o, before these are clipped; coupled, f = 1 - i (Greff et al. 2017).
+# p_o c to the sums of i, f and o, before these are clipped; coupled, f = 1 - i (Greff et al. 2017). Where the cell is
+# normalised (norm.pxi), h = o tanh(LN(c)).
 
 cdef void lstm_forward(const Step* s, const Group* group, real* z) noexcept nogil:
     if s.traits.plain:
@@ -79,6 +80,8 @@ cdef void lstm_output(const Step* s, const Group* group, real* z) noexcept nogil
     cdef Py_ssize_t j
     if t.peephole != NULL:
         add_peephole(t.peephole + 2 * s.H, <const_row*>s.c, group, s.H, z + 3 * VLEN)
+    if s.norm != NULL:
+        normalise_cells(s.norm, group, s.H, z)
     activate_tiles(&t.f, z + 3 * VLEN, count, step)
     activate_tiles(&t.h, z, count, step)
     if s.gates == NULL:
@@ -117,16 +120,21 @@ cdef inline void lstm_units(const Back* s, bint plain) noexcept nogil:
     cdef int n
     cdef vec i, f, g, o, c_prev, squashed, dh, dc, di, df, do
     cdef real* dz = s.dz + s.first // VLEN * s.dz_step
+    if not plain and s.norm != NULL:
+        cell_backward(s)
     for j from s.first <= j < s.end by VLEN:
         n = lanes(H, j)
         i, f = v_load_n(s.gates + j, n), v_load_n(s.gates + H + j, n)
         g, o = v_load_n(s.gates + 2 * H + j, n), v_load_n(s.gates + 3 * H + j, n)
         c_prev = v_load_n(s.c_prev + j, n)
-        squashed = v_load_n(s.c + j, n)
-        squashed = v_tanh(squashed) if plain else activate_one(&t.h, squashed)
-        dh = loss_gradient(s, j, n)
-        do = dh * squashed * slope_in(plain, SIGMOID, &t.f, o)
-        dc = v_fma(dh * o, slope_in(plain, TANH, &t.h, squashed), v_load(s.dc + j))
+        if not plain and s.norm != NULL:
+            do, dc = v_load(dz + 3 * VLEN), v_load(s.dc + j)
+        else:
+            squashed = v_load_n(s.c + j, n)
+            squashed = v_tanh(squashed) if plain else activate_one(&t.h, squashed)
+            dh = loss_gradient(s, j, n)
+            do = dh * squashed * slope_in(plain, SIGMOID, &t.f, o)
+            dc = v_fma(dh * o, slope_in(plain, TANH, &t.h, squashed), v_load(s.dc + j))
         if not plain and t.peephole != NULL:
             dc = v_fma(do, v_load_n(t.peephole + 2 * H + j, n), dc)
         if not plain and t.coupled:

@@ -8,6 +8,8 @@
 #     LSTM                   [i f g o]       input: all         state: all
 #     GRU                    [n r z s]       input: n r z       state: r z s    (s = U_n h + b_hn)
 #     GRU, reset before      [n r z]         input: n r z       state: r z, then n from r * h
+#     MinGRU                 [z n]           input: all         state: none
+#     MinLSTM                [f i n]         input: all         state: none
 #
 # A projection (an LSTM's h = R (o tanh(c)), Sak et al. 2014) lies like an RNN of P units that reads H numbers.
 
@@ -24,7 +26,7 @@ cdef struct Layout:
     int last        # vectors in the last panel (less than width only for the RNN)
     int order[4]    # gate of each vector of a panel; the GRU's s reads the recurrent weights of n
     Part input
-    Part state      # fed by h
+    Part state      # fed by h; no vectors where no weight is recurrent: such a cell has no product in the time loop
     Part candidate  # fed by r * h; no vectors but for the GRU with reset before
 
 
@@ -45,6 +47,14 @@ cdef Layout make_layout(int cell, Py_ssize_t H):
         a.gates, a.width = 3, 4
         a.order[:] = [2, 0, 1, 2]
         a.input, a.state = Part(0, 3), Part(1, 3)
+    elif cell == MINGRU:
+        a.gates, a.width = 2, 2
+        a.order[:] = [0, 1, 0, 0]
+        a.input, a.state = Part(0, 2), Part(0, 0)
+    elif cell == MINLSTM:
+        a.gates, a.width = 3, 3
+        a.order[:] = [0, 1, 2, 0]
+        a.input, a.state = Part(0, 3), Part(0, 0)
     else:
         a.gates, a.width = 3, 3
         a.order[:] = [2, 0, 1, 2]
@@ -228,18 +238,30 @@ cdef inline Inner run_of(Py_ssize_t K) noexcept nogil:
     return inner
 
 
+cdef struct Norm:
+    # layer normalization of W x, of U h' and of an LSTM's c: see norm.pxi
+    Part input[2]           # the vectors of a panel that are normalised together
+    Part state[2]
+    real* input_gain        # [panel][width * VLEN]
+    real* state_gain        # the same
+    real* bias              # the same: what joins the normalised W x
+    real* cell_gain         # [H, rounded up], LSTM
+    real* cell_bias         # the same
+
+
 cdef struct Pack:
     # the parameters of one layer and direction as the engine reads them
     int cell
     int storage                                         # of the forward panels: FULL_PRECISION, or quantized.pxi's
     Traits traits
-    bint projected
+    bint projected, normed
+    Norm norm
     Py_ssize_t I, H, P                                  # P numbers in a row of h: H, or those of the projection
     Layout layout, project_layout
     Panels input, state, candidate                      # forward
     Panels input_back, state_back, candidate_back       # backward
     Panels project, project_back                        # R and its transpose
-    real* bias                                          # [panel][width * VLEN]
+    real* bias                                          # [panel][width * VLEN]: what products with the input start from
     const real* rows                                    # weight_ih [I, G*H], for integer input
 
 
@@ -250,25 +272,29 @@ cdef class Weights:
     cdef Buffer state_memory, input_memory, state_back_memory, input_back_memory
 
     def __init__(self, int cell, traits, Py_ssize_t I, Py_ssize_t H, cnp.ndarray weight_ih,
-                 cnp.ndarray weight_hh, bias_ih, bias_hh, cnp.ndarray weight_hr, cnp.ndarray peephole):
-        """Take parameters: weight_ih [I, G*H], weight_hh [P, G*H], biases [G*H] or None, weight_hr [H, P] or None,
-        peepholes [3*H] or None; traits: ((kind, alpha, beta) of each activation, clip or None, coupled)."""
+                 cnp.ndarray weight_hh, bias_ih, bias_hh, cnp.ndarray weight_hr, cnp.ndarray peephole,
+                 norm_ih, norm_hh, norm_c, norm_bias):
+        """Take parameters: weight_ih [I, G*H], weight_hh [P, G*H] or None, biases [G*H] or None (bias_hh also where no
+        weight is recurrent), weight_hr [H, P] or None, peepholes [3*H] or None, gains of the norms of both products
+        [G*H] and gain and bias of c's [H], or None; traits: ((kind, alpha, beta) of each activation, clip or None,
+        coupled)."""
         cdef Pack* w = &self.pack
         cdef Layout* a = &w.layout
         cdef char* space = NULL
         w.cell, w.traits, w.I, w.H, a[0] = cell, make_traits(cell, traits), I, H, make_layout(cell, H)
-        self.weight_ih, self.weight_hh = checked(weight_ih, "weight_ih"), checked(weight_hh, "weight_hh")
+        self.weight_ih, self.weight_hh = checked(weight_ih, "weight_ih"), weight_hh
         self.weight_hr, self.peephole = weight_hr, peephole
-        w.projected, w.P = weight_hr is not None, weight_hh.shape[0]
+        w.projected, w.P = weight_hr is not None, H if weight_hh is None else weight_hh.shape[0]
         w.project_layout = make_layout(RNN, w.P)
         w.traits.peephole = optional(peephole, "peephole")
-        w.traits.plain = w.traits.plain and peephole is None
+        w.normed = norm_ih is not None
+        w.traits.plain = w.traits.plain and peephole is None and not w.normed
         w.rows = data_of(weight_ih)
         place_state(w, &space)
         self.state_memory = take(<size_t>space)
         space = self.state_memory.data
         place_state(w, &space)
-        cdef Lie state = by_input(data_of(weight_hh), a)
+        cdef Lie state = by_input(optional(weight_hh, "weight_hh"), a)
         cdef Lie project
         pack_forward(a, &a.state, &state, w.P, &w.state)
         pack_forward(a, &a.candidate, &state, H, &w.candidate)
@@ -277,7 +303,10 @@ cdef class Weights:
             pack_forward(&w.project_layout, &w.project_layout.state, &project, H, &w.project)
         memset(w.bias, 0, a.count * a.width * VLEN * sizeof(real))
         if bias_ih is not None:
-            sum_biases(w, data_of(checked(bias_ih, "bias_ih")), data_of(checked(bias_hh, "bias_hh")))
+            sum_biases(w, data_of(checked(bias_ih, "bias_ih")), optional(bias_hh, "bias_hh"))
+        if w.normed:
+            pack_norm(w, data_of(checked(norm_ih, "norm_ih")), data_of(checked(norm_hh, "norm_hh")),
+                      optional(norm_c, "norm_c"), optional(norm_bias, "norm_bias"))
 
     cdef need_input(self):
         """Pack the input weights, which integer input never needs."""
@@ -297,7 +326,7 @@ cdef class Weights:
         """Pack the transposed recurrent weights, which carry the gradient from step to step."""
         cdef Pack* w = &self.pack
         cdef Layout* a = &w.layout
-        cdef Lie project, state = by_input(data_of(self.weight_hh), a)
+        cdef Lie project, state = by_input(optional(self.weight_hh, "weight_hh"), a)
         cdef char* space = NULL
         if self.state_back_memory is not None:
             return
@@ -333,6 +362,8 @@ cdef void place_state(Pack* w, char** space) noexcept nogil:
     if w.projected:
         w.project = forward_panels(&w.project_layout, &w.project_layout.state, w.H, space)
     w.bias = <real*>carve(space, a.count * a.width * VLEN * sizeof(real))
+    if w.normed:
+        place_norm(w, space)
 
 
 cdef void place_state_back(Pack* w, char** space) noexcept nogil:
@@ -344,7 +375,7 @@ cdef void place_state_back(Pack* w, char** space) noexcept nogil:
 
 
 cdef void sum_biases(Pack* w, const real* bias_ih, const real* bias_hh) noexcept nogil:
-    """Sum the two biases of each pre-activation; only the GRU's s and n keep theirs apart."""
+    """Sum the two biases of each pre-activation; only the GRU's s and n keep theirs apart. bias_hh may be NULL."""
     cdef Layout* a = &w.layout
     cdef int p, v, lane
     cdef Py_ssize_t unit, g
@@ -355,7 +386,7 @@ cdef void sum_biases(Pack* w, const real* bias_ih, const real* bias_hh) noexcept
             b = w.bias + (p * a.width + v) * VLEN
             for lane in range(lanes(w.H, unit)):
                 g = a.order[v] * w.H + unit + lane
-                if w.cell == GRU and v == 0:
+                if bias_hh == NULL or w.cell == GRU and v == 0:
                     b[lane] = bias_ih[g]
                 elif w.cell == GRU and v == 3:
                     b[lane] = bias_hh[g]

@@ -72,7 +72,7 @@ def segment_sizes(list weights, int D, Py_ssize_t T, Py_ssize_t N, bint dropout)
     cdef Cell* cell = &CELLS[w.cell]
     cdef Py_ssize_t L = len(weights) // D, row = N * w.P * sizeof(real), units = N * w.H * sizeof(real)
     cdef Py_ssize_t state = L * D * (row + cell.has_c * units) + D * N * sizeof(int32_t)
-    cdef Py_ssize_t step = row + (cell.has_c + cell.saved) * units
+    cdef Py_ssize_t step = row + (cell.has_c + saved_of(w)) * units
     cdef Py_ssize_t arrays = 2 if dropout else 1  # a masked one beside each that passes between layers
     if D == 1:
         return block_steps(T, N), state, L * step + (L - 1) * (arrays - 1) * row, arrays * row if L > 1 else 0, 0, 0
@@ -194,7 +194,7 @@ cdef Half new_half(Py_ssize_t T, Py_ssize_t N, const Pack* w):
     cdef Cell* cell = &CELLS[w.cell]
     half.h = pooled((T, N, w.P), True)
     half.c = pooled((T, N, w.H), True) if cell.has_c else None
-    half.gates = pooled((T, N, cell.saved, w.H), True) if cell.saved else None
+    half.gates = pooled((T, N, saved_of(w), w.H), True) if cell.saved else None
     return half
 
 
@@ -374,7 +374,7 @@ cdef Buffer start_layer(Backward* b, Segments tape, Weights w, x, list gradients
         b.dx.data = b.dh0  # until there is a segment: any place but none
     give_into(b, gradients)
     cdef int shares = shares_for(3 * layer_seconds(b.w, tape.steps, N, b.ids != NULL))
-    cdef Split split = split_of(shares, 1, N, seconds_of(<double>b.w.layout.gates * b.w.H * b.w.H, N))
+    cdef Split split = split_of(shares, 1, N, step_seconds(b.w, N))
     cdef Buffer memory = backward_memory(b, split, shares, tape.steps)
     start_backward(b)
     return memory

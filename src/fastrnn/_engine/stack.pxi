@@ -14,8 +14,12 @@ cdef inline Rows no_rows() noexcept nogil:
 
 cdef double layer_seconds(const Pack* w, Py_ssize_t T, Py_ssize_t N, bint ids) noexcept nogil:
     """About how long one core takes for the forward pass of a layer and direction."""
-    cdef double gates = w.layout.gates * w.H
-    return T * seconds_of(gates * w.H, N) + (0 if ids else seconds_of(gates * w.I, <double>T * N))
+    return T * step_seconds(w, N) + (0 if ids else seconds_of(<double>w.layout.gates * w.H * w.I, <double>T * N))
+
+
+cdef double step_seconds(const Pack* w, Py_ssize_t N) noexcept nogil:
+    """The same for one step once its input is projected; without a product the gates remain, worth a few inputs."""
+    return seconds_of(<double>w.layout.gates * w.H * (w.H if w.layout.state.vectors else 16), N)
 
 
 def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cnp.ndarray y, cnp.ndarray h_final, c_final,
@@ -76,7 +80,7 @@ cdef forward_layer(Forward* directions, int D):
     cdef Py_ssize_t T = directions[0].s1 - directions[0].s0, N = directions[0].steps.N
     cdef double seconds = D * layer_seconds(w, T, N, directions[0].ids != NULL)
     cdef int d, r, shares = shares_for(seconds)
-    cdef Split split = split_of(shares, D, N, seconds_of(<double>w.layout.gates * w.H * w.H, N))
+    cdef Split split = split_of(shares, D, N, step_seconds(w, N))
     cdef int ranges = shares if split == BY_ROWS else 1
     cdef Buffer list_memory = take(D * ranges * sizeof(Forward))
     cdef Forward* runs = <Forward*>list_memory.data
@@ -140,10 +144,10 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
 
     tape: what that returned; dy IN [T, N, D*P] or None; dh, dc IN as h0, c0 or None; dx OUT [T, N, I], zeros on entry
     at padded steps, or None; gradients: for each layer and direction a list of arrays to fill, weight_ih [I, G*H] (zeros
-    on entry where the input is ids), weight_hh [P, G*H], both biases [G*H], weight_hr [H, P] and the
-    peepholes [3*H] or None; dh0, dc0 OUT as h0, c0; watched: arrays [T, N, P] for the gradient of every h, in the order
-    of the layers, or None; places IN int64 [T, N]: the rows of the first layer's d weight_ih to which ids send, where
-    these are not the ids.
+    on entry where the input is ids), weight_hh [P, G*H], both biases [G*H], weight_hr [H, P], the peepholes [3*H], the
+    gains of both products' norms [G*H] and gain and bias of c's [H], None for what there is not; dh0, dc0 OUT as h0, c0;
+    watched: arrays [T, N, P] for the gradient of every h, in the order of the layers, or None; places IN int64 [T, N]:
+    the rows of the first layer's d weight_ih to which ids send, where these are not the ids.
     """
     cdef Plan plan = (<Kept>tape[0]).plan
     cdef Py_ssize_t T = plan.steps.T, N = plan.steps.N, H = (<Weights>weights[0]).pack.H, P = (<Weights>weights[0]).pack.P
@@ -214,13 +218,15 @@ cdef recall(Backward* b, Weights w, Kept kept):
 
 cdef give_into(Backward* b, list gradients):
     """Point a backward pass at the arrays for its gradients."""
-    d_ih, d_hh, db_ih, db_hh, d_hr, d_peephole = gradients
+    d_ih, d_hh, db_ih, db_hh, d_hr, d_peephole, d_norm_ih, d_norm_hh, d_norm_c, db_norm_c = gradients
     b.d_ih = by_input(data_of(checked(d_ih, "d_ih")), &b.w.layout)
-    b.d_hh = by_input(data_of(checked(d_hh, "d_hh")), &b.w.layout)
+    b.d_hh = by_input(optional(d_hh, "d_hh"), &b.w.layout)
     b.db_ih, b.db_hh = optional(db_ih, "db_ih"), optional(db_hh, "db_hh")
     if d_hr is not None:
         b.d_hr = by_input(data_of(checked(d_hr, "d_hr")), &b.w.project_layout)
     b.d_peephole = optional(d_peephole, "d_peephole")
+    b.d_norm_ih, b.d_norm_hh = optional(d_norm_ih, "d_norm_ih"), optional(d_norm_hh, "d_norm_hh")
+    b.d_norm_c, b.db_norm_c = optional(d_norm_c, "d_norm_c"), optional(db_norm_c, "db_norm_c")
 
 
 cdef backward_layer(Backward* directions, int D):
@@ -229,7 +235,7 @@ cdef backward_layer(Backward* directions, int D):
     cdef Py_ssize_t T = directions[0].steps.T, N = directions[0].steps.N
     cdef double seconds = 3 * D * layer_seconds(w, T, N, directions[0].ids != NULL)
     cdef int d, shares = shares_for(seconds)
-    cdef Split split = split_of(shares, D, N, seconds_of(<double>w.layout.gates * w.H * w.H, N))
+    cdef Split split = split_of(shares, D, N, step_seconds(w, N))
     cdef Rows below = directions[0].dx
     cdef cnp.ndarray second = None
     cdef list memory = []
@@ -260,6 +266,8 @@ cdef Buffer backward_memory(Backward* b, Split split, int shares, Py_ssize_t spa
     """The workspace of a backward pass, laid out for how it is shared out and how many steps are kept at once."""
     cdef char* space = NULL
     b.split, b.block.shares, b.span = split, 1 if split == SIDE_BY_SIDE else shares, span
+    if split == BY_UNITS and b.w.normed:  # its gates need whole rows
+        b.split = ALONE
     b.state_row, b.carry_row = round_up(b.w.H, VLEN), round_up(b.w.P, VLEN)
     b.input_row = round_up(b.w.I, VLEN)
     b.block.rows = block_steps(b.steps.T, b.steps.N) * b.steps.N

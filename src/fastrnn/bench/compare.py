@@ -29,9 +29,9 @@ class Change(NamedTuple):
 
 
 def ratios(reports: Iterable[dict[str, Any]]) -> dict[Key, float]:
-    """Return {(kind, cell, H, N, T, peer): ratio} of the rows of some reports, but for the reference's."""
+    """Return {(kind, cell, H, N, T, threads, peer): ratio} of the rows of some reports, but for the reference's."""
     return {
-        (row["kind"], row["cell"], row["H"], row["N"], row["T"], peer): ratio
+        (row["kind"], row["cell"], row["H"], row["N"], row["T"], row.get("threads", 1), peer): ratio
         for report in reports
         for row in report["rows"]
         for peer, ratio in row["ratios"].items()
@@ -47,8 +47,9 @@ def compare(baseline: dict[str, Any], new: dict[str, Any]) -> tuple[list[Change]
 
 
 def name_of(key: Key) -> str:
-    kind, cell, H, N, T, peer = key
-    return f"{kind:8}{cell:5}H={H:<5}N={N:<4}T={T:<4}x {peer}"
+    kind, cell, H, N, T, threads, peer = key
+    several = f"{threads} threads  " if threads > 1 else ""
+    return f"{kind:8}{cell:5}H={H:<5}N={N:<4}T={T:<4}{several}x {peer}"
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One problem, five libraries: the same weights and data, each run in its ordinary way on one thread.
+"""One problem, five libraries: the same weights and data, each run in its ordinary way on as many threads.
 
 A runner has the calls that are timed: `forward` (inference), `train` (forward, backward, the gradients of the input and
 of all parameters), `step` (one time step with a state, from Python; fastrnn's by a stream, which carries it) and
@@ -55,9 +55,9 @@ def points(cells: Any, H: Any, N: Any, T: Any) -> Iterator[Point]:
 
 
 class Problem:
-    """The weights and data of a point, by torch's names and shapes."""
+    """The weights and data of a point, by torch's names and shapes, and the threads that a library may use."""
 
-    def __init__(self, point: Point) -> None:
+    def __init__(self, point: Point, threads: int = 1) -> None:
         cell, H, N, T = point
         rng = np.random.default_rng(0)
         rows, bound = GATES[cell] * H, H**-0.5
@@ -67,7 +67,7 @@ class Problem:
             "bias_ih_l0": (rows,),
             "bias_hh_l0": (rows,),
         }
-        self.point = point
+        self.point, self.threads = point, threads
         self.weights = {name: rng.uniform(-bound, bound, shape).astype("float32") for name, shape in shapes.items()}
         self.x = rng.standard_normal((N, T, H), "float32")
         self.dy = rng.standard_normal((N, T, H), "float32")
@@ -82,7 +82,7 @@ class Engine:
     kinds: ClassVar[tuple[str, ...]] = KINDS
 
     def __init__(self, problem: Problem) -> None:
-        fastrnn.set_num_threads(1)
+        fastrnn.set_num_threads(problem.threads)
         self.layer = getattr(import_module(self.namespace), problem.point.cell.upper())(
             problem.point.H, problem.point.H
         )
@@ -127,33 +127,41 @@ class Reference(Engine):
 
 
 class Torch:
-    """torch.nn's layers, eager, on one thread."""
+    """torch.nn's layers, eager."""
 
     modules = ("torch",)
-    kinds = KINDS
+    kinds: ClassVar[tuple[str, ...]] = KINDS
+    suffix = "_l0"  # of a parameter's name
 
     def __init__(self, problem: Problem) -> None:
         import torch
 
-        torch.set_num_threads(1)
+        torch.set_num_threads(problem.threads)
         self.torch = torch
-        self.layer = getattr(torch.nn, problem.point.cell.upper())(problem.point.H, problem.point.H, batch_first=True)
-        self.layer.load_state_dict({name: torch.from_numpy(value) for name, value in problem.weights.items()})
+        self.layer = self.make_layer(problem.point)
+        named = {name.removesuffix("_l0"): torch.from_numpy(value) for name, value in problem.weights.items()}
+        self.layer.load_state_dict({name + self.suffix: value for name, value in named.items()})
         self.x, self.dy = torch.from_numpy(problem.x), torch.from_numpy(problem.dy)
         self.x_step = self.x[:, :1].clone()
         self.x_leaf = self.x.clone().requires_grad_()
         state = tuple(torch.from_numpy(part) for part in problem.state)
-        self.state = state if len(state) == 2 else state[0]
+        self.state: Any = state if len(state) == 2 else state[0]
         self.optimizer: Any = None
+
+    def make_layer(self, point: Point) -> Any:
+        return getattr(self.torch.nn, point.cell.upper())(point.H, point.H, batch_first=True)
+
+    def run(self, x: Any) -> Any:
+        return self.layer(x)
 
     def forward(self) -> Any:
         with self.torch.inference_mode():
-            return self.layer(self.x)
+            return self.run(self.x)
 
     def train(self) -> None:
         self.layer.zero_grad(set_to_none=True)
         self.x_leaf.grad = None
-        y, _ = self.layer(self.x_leaf)
+        y, _ = self.run(self.x_leaf)
         y.backward(self.dy)
 
     def step(self) -> Any:
@@ -169,15 +177,44 @@ class Torch:
     def results(self, kind: str) -> Arrays:
         if kind in ("train", "update"):
             getattr(self, kind)()
-            named = {"dx": self.x_leaf, **dict(self.layer.named_parameters())}
-            return {name: tensor.grad.numpy() for name, tensor in named.items()}
+            named = {name.removesuffix(self.suffix) + "_l0": value for name, value in self.layer.named_parameters()}
+            return {name: tensor.grad.numpy() for name, tensor in {"dx": self.x_leaf, **named}.items()}
         y, state = getattr(self, kind)()
-        state = tuple(part.numpy() for part in state) if isinstance(state, tuple) else state.numpy()
-        return named_outputs(y.numpy(), state)
+        parts = state if isinstance(state, tuple) else (state,)
+        N, _, H = self.x.shape  # a cell has neither steps nor layers
+        return named_outputs(y.numpy().reshape(N, -1, H), tuple(part.numpy().reshape(1, N, H) for part in parts))
+
+
+class TorchCells(Torch):
+    """A Python loop over the steps with one of torch.nn's cells, which have less to prepare than its layers."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("forward", "train", "step")
+    most_steps = 8  # beyond them the layers are faster
+    suffix = ""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.x_step = self.x_step[:, 0]
+        self.state = tuple(part[0] for part in self.state) if isinstance(self.state, tuple) else self.state[0]
+
+    def make_layer(self, point: Point) -> Any:
+        return getattr(self.torch.nn, f"{point.cell.upper()}Cell")(point.H, point.H)
+
+    def run(self, x: Any) -> Any:
+        state, y = None, []
+        for x_step in x.unbind(1):
+            state = self.layer(x_step, state)
+            y.append(state[0] if isinstance(state, tuple) else state)
+        return self.torch.stack(y, 1), state
+
+    def step(self) -> Any:
+        with self.torch.inference_mode():
+            state = self.layer(self.x_step, self.state)
+            return (state[0] if isinstance(state, tuple) else state), state
 
 
 class OnnxRuntime:
-    """A graph of one operator, its weights constant, on one thread; inference only."""
+    """A graph of one operator, its weights constant; inference only."""
 
     modules = ("onnx", "onnxruntime")
     kinds = ("forward", "step")
@@ -203,7 +240,7 @@ class OnnxRuntime:
             import onnxruntime
 
             options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = options.inter_op_num_threads = 1
+            options.intra_op_num_threads, options.inter_op_num_threads = self.problem.threads, 1
             self.sessions[kind] = onnxruntime.InferenceSession(
                 self.model(self.feeds[kind]), options, providers=["CPUExecutionProvider"]
             )
@@ -317,14 +354,24 @@ RUNNERS: dict[str, Any] = {
     "fastrnn": Engine,
     "reference": Reference,
     "torch": Torch,
+    "torch cells": TorchCells,
     "onnxruntime": OnnxRuntime,
     "jax": Jax,
 }
 
 
+PEERS = [name for name in RUNNERS if name not in ("fastrnn", "reference")]
+
+
 def absent() -> list[str]:
     """The libraries that are not installed."""
     return [name for name, runner in RUNNERS.items() if not all(find_spec(module) for module in runner.modules)]
+
+
+def takes_part(name: str, kind: str, point: Point) -> bool:
+    """Whether a library, if it is installed, is run at a point."""
+    runner = RUNNERS[name]
+    return kind in runner.kinds and (kind == "step" or point.T <= getattr(runner, "most_steps", point.T))
 
 
 def named_outputs(y: NDArray[Any], state: Any) -> Arrays:

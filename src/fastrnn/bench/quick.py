@@ -18,9 +18,8 @@ Row = dict[str, Any]
 Task = tuple[str, peers.Point]
 
 SIZES: dict[str, Sequence[int]] = {"H": (64, 256), "N": (1, 32), "T": (32,)}
-SECONDS = 0.5  # spent on a row, if seven rounds are done by then
+SECONDS = 1.0  # spent on a row, if seven rounds are done by then
 KINDS = {"forward": "inference", "train": "training", "step": "one step"}
-PEERS = ("torch", "onnxruntime", "jax")
 
 
 def tasks() -> list[Task]:
@@ -59,12 +58,12 @@ def run(
     if plot is not None:
         pyplot()  # before time is spent
     begin, report = perf_counter(), new_report()
-    about, here = report["machine"], [name for name in PEERS if name not in report["absent"]]
+    about, here = report["machine"], [name for name in peers.PEERS if name not in report["absent"]]
     say(f"{about['cpu']}, {about['isa']}, one thread, float32; {about['fma_peak']} GFLOP/s at most")
     say(", ".join(f"{name} {version}" for name, version in about["versions"].items() if version != "absent"))
-    say(f"not installed: {', '.join(name for name in PEERS if name in report['absent']) or 'none of the peers'}")
+    say(f"not installed: {', '.join(name for name in peers.PEERS if name in report['absent']) or 'none of the peers'}")
     say("\nHow many times as long the peers take, at equal results (below 1 fastrnn is slower):\n")
-    say(line("", "cell", "H", "N", "T", "µs", "GFLOP/s", "of peak", *(f"x {name}" for name in here)))
+    say(line("", "cell", "H", "N", "T", "µs", "GFLOP/s", "of peak", "of limit", *(f"x {name}" for name in here)))
     for kind, point in tasks() if rows is None else rows:
         row = measure(point, kind, peers.Problem(point), seconds, reference=False)
         report["rows"].append(row)
@@ -86,12 +85,13 @@ def run(
 def table_line(row: Row, here: Sequence[str]) -> str:
     """Return a row as text, with a column for each peer that is installed."""
     ratios = (f"{row['ratios'][name]:.2f}" if name in row["ratios"] else "-" for name in here)
-    figures = f"{row['seconds']['fastrnn'] * 1e6:,.1f}", f"{row['rate']:.1f}", f"{row['share']:.0%}"
+    shares = f"{row['share']:.0%}", f"{row['of_limit']:.0%}"
+    figures = f"{row['seconds']['fastrnn'] * 1e6:,.1f}", f"{row['rate']:.1f}", *shares
     return line(KINDS[row["kind"]], row["cell"].upper(), row["H"], row["N"], row["T"], *figures, *ratios)
 
 
 def line(kind: str, cell: str, *cells: Any) -> str:
-    widths = (6, 5, 5, 12, 9, 8)
+    widths = (6, 5, 5, 12, 9, 8, 9)
     columns = [f"{text!s:>{widths[k] if k < len(widths) else 14}}" for k, text in enumerate(cells)]
     return f"{kind:10}{cell:5}{''.join(columns)}"
 
@@ -107,7 +107,7 @@ def pyplot() -> Any:
 
 def draw(report: Row, path: str | os.PathLike[str]) -> None:
     """Draw each row's ratios as bars that begin at 1, on a logarithmic scale."""
-    rows, here = report["rows"], [name for name in PEERS if any(name in row["ratios"] for row in report["rows"])]
+    rows, here = report["rows"], [name for name in peers.PEERS if any(name in row["ratios"] for row in report["rows"])]
     figure = pyplot()(figsize=(8, 1.5 + 0.3 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     height = 0.8 / max(len(here), 1)

@@ -58,7 +58,7 @@ def steps_of(layers: list[Config], weights: dict[str, Weights]) -> list[Step]:
     rates: list[float] = []  # below each layer of the stack
     rate = 0.0
     for config in layers:
-        link = parse(config, weights.get(config["config"]["name"], []))
+        link = parse(config, weights.get(config["config"].get("name"), []))
         if isinstance(link, Dropping):
             rate += link.rate - rate * link.rate  # of two masks in a row
         elif isinstance(link, Recurrence):
@@ -106,13 +106,15 @@ def parse(layer: Config, weights: Weights) -> Recurrence | Dropping | Step | Non
     if config.get("lora_rank"):
         raise refusal(layer, "it has weights of LoRA beside its own: merge them first")
     if kind == "Embedding":
+        dtype = dtype_of(layer)
         (table,) = weights[0]
-        embedding = Embedding(*table.shape, dtype=dtype_of(layer))
+        embedding = Embedding(*table.shape, dtype=dtype)
         embedding.load_state_dict({"weight": table})
         return EmbeddingStep(embedding, config["mask_zero"])
     if kind == "Dense":
+        dtype = dtype_of(layer)
         kernel, *bias = weights[0]
-        dense = Dense(kernel.shape[0], kernel.shape[1], bias=bool(bias), dtype=dtype_of(layer))
+        dense = Dense(kernel.shape[0], kernel.shape[1], bias=bool(bias), dtype=dtype)
         dense.load_state_dict({"weight": kernel.T} | ({"bias": bias[0]} if bias else {}))
         return DenseStep(dense, named(layer, "activation", list(FUNCTIONS)))
     if kind == "Activation":
@@ -244,7 +246,7 @@ def named(layer: Config, which: str, known: list[str]) -> str:
 def dtype_of(layer: Config) -> str:
     """Return the precision of a layer's weights and arithmetic."""
     policy = layer["config"].get("dtype")
-    name = policy["config"]["name"] if isinstance(policy, dict) else policy
+    name = policy["config"].get("name", policy["class_name"]) if isinstance(policy, dict) else policy
     if name not in ("float32", "float64") or layer["config"].get("quantization_config"):
         raise refusal(layer, f"its dtype policy must be float32 or float64, not quantized, got {name}")
     return name

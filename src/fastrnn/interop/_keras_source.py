@@ -45,12 +45,12 @@ def describe(source: Any) -> tuple[Config, dict[str, list[list[Array]]]]:
 
 
 def living_weights(layer: Any) -> Iterator[list[Array]]:
-    """Give the arrays of each part of a layer."""
+    """Give the arrays of each part of a layer, but for those of a dtype that its parser refuses."""
     for part in PARTS.get(type(layer).__name__, []):
         owner = layer
         for name in filter(None, part.split("/")):
             owner = getattr(owner, name)
-        yield [as_array(variable.value) for variable in owner.weights]
+        yield [as_array(variable.value) for variable in owner.weights if variable.dtype in ("float32", "float64")]
 
 
 def read_model(path: str) -> tuple[Config, dict[str, list[list[Array]]]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,7 @@ def top_k(node: Node, x: Array, k: Array | None = None) -> tuple[Array, Array]:
 def reduction(function: Callable[..., Any]) -> Callable[..., Array]:
     """Return the operator that reduces by a function of NumPy."""
 
-    def reduce(node: Node, x: Array, axes: Array | None = None) -> Array:
+    def reduced(node: Node, x: Array, axes: Array | None = None) -> Array:
         chosen = axes_of(node.get("axes", axes))
         if not chosen:
             if node.get("noop_with_empty_axes"):
@@ -170,7 +171,7 @@ def reduction(function: Callable[..., Any]) -> Callable[..., Array]:
             chosen = tuple(range(x.ndim))
         return np.asarray(function(x, axis=chosen, keepdims=bool(node.get("keepdims", default=1))), x.dtype)
 
-    return reduce
+    return reduced
 
 
 def highest(x: Array, **how: Any) -> Any:
@@ -232,7 +233,8 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Add": plain(np.add), "Cast": cast, "Concat": concat, "Constant": constant, "ConstantOfShape": constant_of_shape,
     "Div": divide, "Dropout": dropout, "Equal": plain(np.equal),
     "Expand": expand, "Flatten": flatten, "Gather": gather, "GatherElements": gather_elements, "Gemm": gemm,
-    "Identity": lambda node, x: x, "LogSoftmax": normalized(log_softmax), "MatMul": matmul, "Mul": plain(np.multiply),
+    "Identity": lambda node, x: x, "Less": plain(np.less), "LogSoftmax": normalized(log_softmax), "MatMul": matmul,
+    "Max": lambda node, *arrays: reduce(np.maximum, arrays), "Mul": plain(np.multiply),
     "Neg": plain(np.negative), "OneHot": one_hot, "Range": range_, "ReduceMax": reduction(highest),
     "ReduceMean": reduction(np.mean), "ReduceMin": reduction(lowest), "ReduceProd": reduction(np.prod),
     "ReduceSum": reduction(np.sum), "Relu": plain(relu), "Reshape": reshape, "ScatterElements": scatter_elements,

@@ -1,7 +1,8 @@
-"""Layers and models as ONNX graphs with a dynamic batch and time; imported only where the onnx package is."""
+"""Layers as ONNX graphs with a dynamic batch and time; imported only where the onnx package is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +17,6 @@ from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
 from fastrnn.layers._traits import ACTIVATIONS as NUMBERS
 from fastrnn.layers._traits import with_parameters
 from fastrnn.layers.recurrent import Recurrent
-from fastrnn.models import LanguageModel
 
 Array = NDArray[Any]
 
@@ -46,7 +46,7 @@ class Graph:
 
     def constant(self, array: Any) -> str:
         name = f"constant_{len(self.constants)}"
-        self.constants.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.constants.append(onnx.numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
 
     def add(self, operator: str, inputs: list[str], outputs: list[str] | None = None, **attributes: Any) -> str:
@@ -58,6 +58,9 @@ class Graph:
             onnx.helper.make_node(operator, inputs, names, name=f"{operator}_{len(self.nodes)}", **attributes)
         )
         return names[0]
+
+    def cast(self, value: str, dtype: np.dtype[Any]) -> str:
+        return self.add("Cast", [value], to=onnx.helper.np_dtype_to_tensor_dtype(dtype))
 
     def file(self) -> bytes:
         graph = onnx.helper.make_graph(self.nodes, "fastrnn", self.inputs, self.outputs, self.constants)
@@ -74,62 +77,36 @@ class Graph:
 
 
 def written(layers: Any, state: bool, lengths: bool) -> bytes:
-    """Return the file of some layers or a model."""
-    chain, one_hot = chain_of(layers)
+    """Return the file of some layers."""
+    chain = list(layers) if isinstance(layers, (list, tuple)) else [layers]
     recurrent = check_chain(chain, state, lengths)
     axes: list[Any] = ["N", "T"] if not recurrent or recurrent[0].batch_first else ["T", "N"]
     graph = Graph(chain[0].dtype)
-    x = add_input(graph, chain[0], axes, one_hot)
-    steps = graph.input("lengths", ["N"], IDS) if lengths else ""
-    if lengths:
-        steps = graph.add("Cast", [steps], to=onnx.TensorProto.INT32)
-    finals: list[tuple[str, str, list[Any]]] = []
+    ids = isinstance(chain[0], Embedding)
+    x = graph.input("x", axes, IDS) if ids else graph.input("x", [*axes, widths(chain[0])[0]])
+    steps = add_lengths(graph) if lengths else ""
+    finals = []
     for layer in chain:
         if isinstance(layer, Embedding):
-            x = graph.add("Gather", [graph.constant(layer.parameters["weight"]), x])
+            x = add_rows(graph, x, layer, layer.num_embeddings)
         elif isinstance(layer, Dense):
-            x = graph.add("MatMul", [x, graph.constant(layer.parameters["weight"].T)])
-            if layer.bias:
-                x = graph.add("Add", [x, graph.constant(layer.parameters["bias"])])
+            x = add_dense(graph, x, layer)
         else:
-            names = [
-                f"{name}{{}}_{recurrent.index(layer)}" if len(recurrent) > 1 else f"{name}{{}}"
-                for name in layer._state_names
-            ]
-            sizes = [layer.num_layers * layer._directions, "N", layer.hidden_size]
-            initial = [graph.input(name.format(0), sizes) if state else "" for name in names]
-            x, last = add_recurrent(graph, layer, x, initial, steps)
-            finals += [(name.format(""), value, sizes) for name, value in zip(names, last, strict=True)]
+            suffix = f"_{recurrent.index(layer)}" if len(recurrent) > 1 else ""
+            x, last = add_recurrent(graph, layer, x, add_initial(graph, layer, state, suffix), steps)
+            finals.append((layer, last, suffix))
     graph.output("y", x, [*axes, widths(chain[-1])[1]])
-    for name, value, sizes in finals:
-        graph.output(name, value, sizes)
+    for final in finals:
+        add_finals(graph, *final)
     return graph.file()
-
-
-def chain_of(layers: Any) -> tuple[list[Any], bool]:
-    """Return the layers from the input to the output, and whether the first reads ids as one-hot rows."""
-    if not isinstance(layers, LanguageModel):
-        return list(layers) if isinstance(layers, (list, tuple)) else [layers], False
-    named = layers.layers
-    others = named.keys() - {"embedding", "recurrent", "output"}
-    if others:
-        raise ValueError(f"layers must be a model of an embedding, a recurrent layer and an output, got also {others}")
-    return list(named.values()), "embedding" not in named
 
 
 def check_chain(chain: list[Any], state: bool, lengths: bool) -> list[Recurrent]:
     """Refuse layers that cannot follow one another in one graph; return the recurrent ones."""
-    for layer in chain:
-        if not isinstance(layer, (RNN, LSTM, GRU, Dense, Embedding)):
-            raise TypeError(
-                "layers must be RNN, LSTM, GRU, Dense or Embedding, a list of them or a LanguageModel, "
-                f"got {type(layer).__name__}"
-            )
     if not chain:
         raise ValueError("layers must be at least one layer, got an empty list")
+    check_layers(chain)
     recurrent = [layer for layer in chain if isinstance(layer, Recurrent)]
-    for layer in recurrent:
-        check_options(layer, OPTIONS, "ONNX")
     for below, layer in pairwise(chain):
         if isinstance(layer, Embedding) or widths(below)[1] != widths(layer)[0] or below.dtype != layer.dtype:
             raise ValueError(f"layers must fit one another in width and dtype, got {below!r} before {layer!r}")
@@ -138,6 +115,18 @@ def check_chain(chain: list[Any], state: bool, lengths: bool) -> list[Recurrent]
     if not recurrent and (state or lengths):
         raise ValueError("state and lengths are inputs of recurrent layers, and layers has none")
     return recurrent
+
+
+def check_layers(layers: Iterable[Any]) -> None:
+    """Refuse layers, and options of theirs, that a graph cannot hold."""
+    for layer in layers:
+        if not isinstance(layer, (RNN, LSTM, GRU, Dense, Embedding)):
+            raise TypeError(
+                "layers must be RNN, LSTM, GRU, Dense or Embedding, a list of them or a model of fastrnn.models, "
+                f"got {type(layer).__name__}"
+            )
+        if isinstance(layer, Recurrent):
+            check_options(layer, OPTIONS, "ONNX")
 
 
 def widths(layer: Any) -> tuple[int, int]:
@@ -149,13 +138,37 @@ def widths(layer: Any) -> tuple[int, int]:
     return layer.input_size, layer.hidden_size * layer._directions
 
 
-def add_input(graph: Graph, layer: Any, axes: list[Any], one_hot: bool) -> str:
-    """Add the graph's input: ids, one-hot rows made of ids, or numbers."""
-    width = widths(layer)[0]
-    if not one_hot:
-        return graph.input("x", axes, IDS) if isinstance(layer, Embedding) else graph.input("x", [*axes, width])
-    values = graph.constant(np.array([0, 1], layer.dtype))
-    return graph.add("OneHot", [graph.input("x", axes, IDS), graph.constant(np.array(width)), values])
+def add_lengths(graph: Graph) -> str:
+    """Add the input of how many steps each row has; return its name in the type that recurrent nodes read."""
+    return graph.cast(graph.input("lengths", ["N"], IDS), np.dtype(np.int32))
+
+
+def add_rows(graph: Graph, ids: str, table: Embedding | None, width: int) -> str:
+    """Add what makes vectors of ids: the rows of a table, or of none the one-hot rows of a width."""
+    if table is not None:
+        return graph.add("Gather", [graph.constant(table.parameters["weight"]), ids])
+    values = graph.constant(np.array([0, 1], graph.dtype))
+    return graph.add("OneHot", [ids, graph.constant(np.array(width)), values])
+
+
+def add_dense(graph: Graph, x: str, layer: Dense) -> str:
+    x = graph.add("MatMul", [x, graph.constant(layer.parameters["weight"].T)])
+    return graph.add("Add", [x, graph.constant(layer.parameters["bias"])]) if layer.bias else x
+
+
+def add_initial(graph: Graph, layer: Recurrent, given: bool, suffix: str = "") -> list[str]:
+    """Return the names of the initial states: inputs, where they are to be given, or "" for zeros."""
+    return [graph.input(f"{name}0{suffix}", state_sizes(layer)) if given else "" for name in layer._state_names]
+
+
+def add_finals(graph: Graph, layer: Recurrent, values: list[str], suffix: str = "") -> None:
+    """Make outputs of the final states."""
+    for name, value in zip(layer._state_names, values, strict=True):
+        graph.output(f"{name}{suffix}", value, state_sizes(layer))
+
+
+def state_sizes(layer: Recurrent) -> list[Any]:
+    return [layer.num_layers * layer._directions, "N", layer.hidden_size]
 
 
 def add_recurrent(graph: Graph, layer: Recurrent, x: str, initial: list[str], steps: str) -> tuple[str, list[str]]:

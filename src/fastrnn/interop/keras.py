@@ -82,7 +82,7 @@ def _load_weights(path: str, into: Any) -> Any:
     layers = list(into) if isinstance(into, (list, tuple)) else [into]
     kinds = []
     for layer in layers:
-        if not isinstance(layer, (Recurrent, Dense, Embedding)):
+        if not isinstance(layer, (RNN, LSTM, GRU, Dense, Embedding)):
             raise TypeError(
                 f"into must be the layers that take the numbers of a .weights.h5 file, got {type(layer).__name__}"
             )

@@ -15,6 +15,7 @@ from fastrnn.layers._arguments import array_of
 from fastrnn.layers.recurrent import Recurrent
 
 Array = NDArray[Any]
+Path = str | os.PathLike[str]
 
 FIRST_VERSION = 7  # of the operator set; arithmetic broadcasts otherwise before it
 
@@ -63,25 +64,31 @@ def from_onnx(source: Any) -> OnnxModel:
     return OnnxModel(source)
 
 
-def to_onnx(layers: Any, path: str | os.PathLike[str], *, state: bool = False, lengths: bool = False) -> None:
+def to_onnx(layers: Any, path: Path | tuple[Path, Path], *, state: bool = False, lengths: bool = False) -> None:
     """Write layers or a model to exactly `path`, with batch and time of any size; onnxruntime gives the same numbers.
 
-    The graph's inputs are `x`, laid out as the layer takes it (ids where an Embedding comes first, or of a
-    LanguageModel), and on demand the initial state and the lengths; its outputs are `y`, of a LanguageModel the logits,
-    and the final state. States are named h and c, the initial ones h0 and c0, with _0, _1, ... after them where there
-    are several recurrent layers.
+    The graph's inputs are `x`, laid out as the layer takes it (ids where an Embedding comes first), and on demand the
+    initial state and the lengths; its outputs are `y` and the final state. States are named h and c, the initial ones
+    h0 and c0, with _0, _1, ... after them where there are several recurrent layers.
+
+    A model reads what its `predict` reads, scaling included, as features (N, T, I) in the model's dtype or as ids
+    (N, T), of symbols their places in `vocabulary_`. It gives `y`, the logits of `predict_proba` or the numbers of a
+    regressor, of a LanguageModel the logits after every step. A LanguageModel with contexts has an input `context`:
+    vectors (N, C), or places (N,) among the sorted classes; with `state` it goes on from a state instead. An
+    EncoderDecoder becomes two graphs: the encoder gives h0 and c0, which the decoder takes with the symbols written so
+    far, from the stop symbol on, whose id is one more than the targets' others.
 
     Parameters
     ----------
-    layers : RNN, LSTM, GRU, Dense or Embedding, a list of them, or a LanguageModel
+    layers : RNN, LSTM, GRU, Dense or Embedding, a list of them, or a model of `fastrnn.models`
         A list from the input to the output.
-    path : path
-        Of the file; one that is there already is replaced.
+    path : path, or for an EncoderDecoder two
+        Of the file, or of the encoder's and the decoder's; what is there already is replaced.
     state : bool
-        Whether initial states are inputs; otherwise they are zeros.
+        Whether initial states are inputs; otherwise they are zeros. An EncoderDecoder's decoder always takes one.
     lengths : bool
-        Whether there is an input `lengths` (N,) of int64. ONNX says that a row of length 0 ends at a zero state,
-        fastrnn that it ends where it started.
+        Whether there is an input `lengths` (N,) of int64; what stands at later steps of a row is not read, but ids
+        there must be ids. ONNX says that a row of length 0 ends at a zero state, fastrnn that it ends where it started.
 
     Raises
     ------
@@ -99,10 +106,18 @@ def to_onnx(layers: Any, path: str | os.PathLike[str], *, state: bool = False, l
     ['x', 'h0']
     """
     load_onnx("to_onnx writes")
-    from fastrnn.interop._onnx_write import written
+    from fastrnn.interop._onnx_models import files_of
     from fastrnn.serialization import write
 
-    write(written(layers, state, lengths), path)
+    files = files_of(layers, state, lengths)
+    paths = path if isinstance(path, (tuple, list)) else [path]
+    if len(paths) != len(files):
+        raise ValueError(
+            f"path must be one, and for an EncoderDecoder two, the encoder's and the decoder's; got {len(paths)} for "
+            f"{type(layers).__name__}"
+        )
+    for data, target in zip(files, paths, strict=True):
+        write(data, target)
 
 
 def load_onnx(what: str) -> Any:

@@ -1,11 +1,15 @@
-"""The options of each cell, whoever does the arithmetic: the constructors of `RNN`, `LSTM` and `GRU`."""
+"""The options of each cell, whoever does the arithmetic: the constructors of the recurrent layers."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from numpy.typing import NDArray
+
 from fastrnn.layers._recurrent import RecurrentBase
 from fastrnn.layers._traits import Activation, check_activation, check_activations, check_clip
+
+Array = NDArray[Any]
 
 
 class RNNBase(RecurrentBase):
@@ -48,16 +52,25 @@ class LSTMBase(RecurrentBase):
         peephole: bool = False,
         coupled: bool = False,
         clip: float | None = None,
+        layer_norm: bool = False,
         **options: Any,
     ) -> None:
         self.activations = check_activations(activations, ("sigmoid", "tanh", "tanh"))
         self.peephole, self.coupled, self.clip = bool(peephole), bool(coupled), check_clip(clip)
+        self.layer_norm = bool(layer_norm)
+        if self.layer_norm and self.peephole:
+            raise ValueError("layer_norm must be False with peephole=True: its source has no peepholes")
         super().__init__(input_size, hidden_size, num_layers, **options)
+        if self.layer_norm and self.proj_size:
+            raise ValueError(f"layer_norm must be False with proj_size={self.proj_size}: its source has no projection")
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
-        names = ("proj_size", "activations", "peephole", "coupled", "clip")
+        names = ("proj_size", "activations", "peephole", "coupled", "clip", "layer_norm")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    def _keeps(self, gates: dict[str, Array]) -> Array:
+        return gates["f"]
 
 
 class GRUBase(RecurrentBase):
@@ -75,13 +88,62 @@ class GRUBase(RecurrentBase):
         reset_after: bool = True,
         activations: tuple[Activation, ...] = ("sigmoid", "tanh"),
         clip: float | None = None,
+        layer_norm: bool = False,
         **options: Any,
     ) -> None:
         self.reset_after = bool(reset_after)
         self.activations, self.clip = check_activations(activations, ("sigmoid", "tanh")), check_clip(clip)
+        self.layer_norm = bool(layer_norm)
+        if self.layer_norm and not self.reset_after:
+            raise ValueError("layer_norm must be False with reset_after=False: its source resets after the product")
         super().__init__(input_size, hidden_size, num_layers, **options)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
-        names = ("reset_after", "activations", "clip")
+        names = ("reset_after", "activations", "clip", "layer_norm")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    def _keeps(self, gates: dict[str, Array]) -> Array:
+        return gates["z"]
+
+
+class MinimalBase(RecurrentBase):
+    """The constructor of the cells without recurrent weights."""
+
+    _fixed = (*RecurrentBase._fixed, "nonlinearity")
+    clip = None
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        nonlinearity: Activation = "linear",
+        **options: Any,
+    ) -> None:
+        self.nonlinearity = check_activation(nonlinearity, "nonlinearity")
+        self.activations = ("sigmoid", self.nonlinearity)
+        super().__init__(input_size, hidden_size, num_layers, **options)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, numbers and strings only."""
+        return {**super().get_config(), "nonlinearity": self.nonlinearity}
+
+
+class MinGRUBase(MinimalBase):
+    """The constructor of `MinGRU`."""
+
+    _name = "mingru"
+
+    def _keeps(self, gates: dict[str, Array]) -> Array:
+        return 1 - gates["z"]
+
+
+class MinLSTMBase(MinimalBase):
+    """The constructor of `MinLSTM`."""
+
+    _name = "minlstm"
+
+    def _keeps(self, gates: dict[str, Array]) -> Array:
+        return gates["f"] / (gates["f"] + gates["i"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
-LSTM_FORGET = 1  # position of the forget gate in torch's order i, f, g, o
+GATES = {"rnn": 1, "lstm": 4, "gru": 3, "mingru": 2, "minlstm": 3}
+FORGET = {"lstm": 1, "minlstm": 0}  # position of the forget gate, in torch's order i, f, g, o and in f, i, n
+MINIMAL = ("mingru", "minlstm")  # cells without recurrent weights
 
 
 def parameter_shapes(
@@ -17,8 +18,9 @@ def parameter_shapes(
     bias: bool,
     proj_size: int,
     peephole: bool,
+    layer_norm: bool,
 ) -> dict[str, tuple[int, ...]]:
-    """Return {torch's parameter name: torch's shape}, in torch's order."""
+    """Return {torch's parameter name: torch's shape}, in torch's order, without what a minimal cell has not."""
     directions = 2 if bidirectional else 1
     rows, output_size = GATES[cell] * hidden_size, proj_size or hidden_size
     shapes: dict[str, tuple[int, ...]] = {}
@@ -26,14 +28,23 @@ def parameter_shapes(
         width = input_size if layer == 0 else directions * output_size
         for suffix in [f"l{layer}", f"l{layer}_reverse"][:directions]:
             shapes[f"weight_ih_{suffix}"] = (rows, width)
-            shapes[f"weight_hh_{suffix}"] = (rows, output_size)
+            if cell not in MINIMAL:
+                shapes[f"weight_hh_{suffix}"] = (rows, output_size)
             if bias:
                 shapes[f"bias_ih_{suffix}"] = (rows,)
+            if bias and cell not in MINIMAL:
                 shapes[f"bias_hh_{suffix}"] = (rows,)
             if proj_size:
                 shapes[f"weight_hr_{suffix}"] = (proj_size, hidden_size)
             if peephole:
                 shapes[f"weight_peephole_{suffix}"] = (3 * hidden_size,)
+            if layer_norm:
+                shapes[f"weight_norm_ih_{suffix}"] = (rows,)
+                shapes[f"weight_norm_hh_{suffix}"] = (rows,)
+            if layer_norm and cell == "lstm":
+                shapes[f"weight_norm_c_{suffix}"] = (hidden_size,)
+                if bias:
+                    shapes[f"bias_norm_c_{suffix}"] = (hidden_size,)
     return shapes
 
 
@@ -46,6 +57,7 @@ def initial_values(
     bias: bool,
     proj_size: int,
     peephole: bool,
+    layer_norm: bool,
     init: str | float,
     seed: int | None,
     dtype: np.dtype | str,
@@ -53,16 +65,19 @@ def initial_values(
     """Return the initial parameters of a recurrent layer, {torch's name: array}.
 
     ``init="default"`` draws input weights and projections from Glorot's uniform distribution and recurrent weights
-    orthogonal (of a projected h their columns), both gate by gate, with zero peepholes and biases but 1 for an LSTM's
-    forget gate (in ``bias_ih`` alone, so that it counts once); ``"torch"`` draws everything from
-    U(-1/sqrt(H), 1/sqrt(H)); a number b from U(-b, b).
+    orthogonal (of a projected h their columns), both gate by gate, with zero peepholes and biases but 1 for the forget
+    gate of an LSTM or MinLSTM (in ``bias_ih`` alone, so that it counts once); ``"torch"`` draws everything from
+    U(-1/sqrt(H), 1/sqrt(H)); a number b from U(-b, b). Whatever it is, norms start with gain 1 and bias 0, as torch's.
     """
     rng = np.random.default_rng(seed)
     bound = uniform_bound(init, hidden_size)
     values: dict[str, np.ndarray] = {}
-    shapes = parameter_shapes(cell, input_size, hidden_size, num_layers, bidirectional, bias, proj_size, peephole)
+    sizes = (input_size, hidden_size, num_layers)
+    shapes = parameter_shapes(cell, *sizes, bidirectional, bias, proj_size, peephole, layer_norm)
     for name, shape in shapes.items():
-        if bound is not None:
+        if "_norm_" in name:
+            value = np.full(shape, float(name.startswith("weight")))
+        elif bound is not None:
             value = rng.uniform(-bound, bound, shape)
         elif name.startswith("weight_ih"):
             value = np.concatenate([glorot_uniform(rng, hidden_size, shape[1]) for _ in range(GATES[cell])])
@@ -72,8 +87,8 @@ def initial_values(
             value = glorot_uniform(rng, *shape)
         else:
             value = np.zeros(shape)
-            if cell == "lstm" and name.startswith("bias_ih"):
-                value[LSTM_FORGET * hidden_size : (LSTM_FORGET + 1) * hidden_size] = 1.0
+            if cell in FORGET and name.startswith("bias_ih"):
+                value[FORGET[cell] * hidden_size : (FORGET[cell] + 1) * hidden_size] = 1.0
         values[name] = value.astype(dtype)
     return values
 

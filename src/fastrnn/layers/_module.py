@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -85,6 +86,18 @@ def check_size(value: Any, name: str, least: int = 1) -> int:
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
     return int(value)
+
+
+def check_number(value: Any, name: str, above: bool = False, below: float | None = math.inf) -> float:
+    """Return a number from 0 upwards, or above 0, and below `below`; None lets it be infinite too."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
+    if not (value > 0 if above else value >= 0) or (below is not None and value >= below):
+        kind = "a finite number" if value == math.inf else "a number"
+        end = f"to below {below}" if below is not None and below < math.inf else "" if above else "upwards"
+        start = "above 0" if above else "from 0"
+        raise ValueError(f"{name} must be {' '.join(filter(None, (kind, start, end)))}, got {value}")
+    return float(value)
 
 
 def check_dtype(value: Any) -> np.dtype[Any]:

@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import secrets
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.layers._initial import initial_values
+from fastrnn.layers._initial import MINIMAL, initial_values
 from fastrnn.layers._module import Layer, check_dtype, check_seed, check_size
 from fastrnn.layers._parameter import Parameter
 from fastrnn.layers._traits import Activation
 
 # The parameters of a layer and direction, in torch's order and in that of the engine's arguments.
-KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole")
+KINDS = (
+    "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole",
+    "weight_norm_ih", "weight_norm_hh", "weight_norm_c", "bias_norm_c",
+)  # fmt: skip
 
 WEIGHTS = 1 << 32  # the masks of weights are numbered from here on, those of outputs from 0
 
 
 class RecurrentBase(Layer):
-    """The constructor of `RNN`, `LSTM` and `GRU`."""
+    """The constructor of `RNN`, `LSTM`, `GRU` and the minimal cells."""
 
     _name: str  # of the cell, by which parameters are shaped and drawn
     _fixed = (
         *Layer._fixed, "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "proj_size",
-        "activations", "peephole", "coupled", "clip",
+        "activations", "peephole", "coupled", "clip", "layer_norm",
     )  # fmt: skip
     activations: tuple[Activation, ...]  # of the gates, of the candidate, of the cell: as many as the cell has
     peephole: bool = False
     coupled: bool = False
+    layer_norm: bool = False
     clip: float | None
 
     def __init__(
@@ -60,12 +65,14 @@ class RecurrentBase(Layer):
             raise ValueError(f"proj_size must be smaller than hidden_size, {hidden_size}, got {proj_size}")
         self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
         self.dropout, self.weight_dropout, self.sparse_grad = dropout, weight_dropout, bool(sparse_grad)
+        if self.dropout and self.num_layers == 1:
+            warnings.warn(f"dropout={dropout} has no effect with num_layers=1: it acts between layers", stacklevel=3)
         self.dtype = check_dtype(dtype)
         self.seed = check_seed(seed)
         self.init = init
         values = initial_values(
             self._name, self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias,
-            self.proj_size, self.peephole, init, self.seed, self.dtype,
+            self.proj_size, self.peephole, self.layer_norm, init, self.seed, self.dtype,
         )  # fmt: skip
         self._parameters = {name: self._parameter(name, value) for name, value in values.items()}
         ends = ("", "_reverse")[: self._directions]
@@ -95,7 +102,10 @@ class RecurrentBase(Layer):
 
     @weight_dropout.setter
     def weight_dropout(self, p: Any) -> None:
-        self._weight_dropout = check_probability(p, "weight_dropout")
+        p = check_probability(p, "weight_dropout")
+        if p and self._name in MINIMAL:
+            raise ValueError(f"weight_dropout must be 0, got {p}: a {type(self).__name__} has no recurrent weights")
+        self._weight_dropout = p
 
     @property
     def _directions(self) -> int:
@@ -119,6 +129,10 @@ class RecurrentBase(Layer):
     def _draw(self, p: float) -> tuple[int, int, float] | None:
         """Return what determines the masks of this forward call, or None where p is 0."""
         return (self._dropout_seed, self.forward_count, p) if p else None
+
+    def _keeps(self, gates: dict[str, NDArray[Any]]) -> NDArray[Any] | None:
+        """Return what the old state was multiplied by, from what a tape shows; None of a cell with no such gate."""
+        return None
 
     def _versions(self) -> tuple[int, ...]:
         return tuple([parameter.version for parameter in self._parameters.values()])

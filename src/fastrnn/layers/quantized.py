@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastrnn import _engine
 from fastrnn._engine import LOW_PRECISIONS
+from fastrnn.layers._initial import MINIMAL
 from fastrnn.layers.recurrent import Recurrent
 
 Array = NDArray[Any]
@@ -57,6 +58,8 @@ class Quantized(Recurrent):
             raise ValueError(f"precision must be one of {', '.join(LOW_PRECISIONS)}, got {precision!r}")
         if isinstance(layer, Quantized):
             raise TypeError(f"layer is quantized already, to {layer.precision}")
+        if layer._name in MINIMAL:
+            raise ValueError(f"a {type(layer).__name__} cannot be quantized, for it has no recurrent weights")
         others = [name for name in layer.parameters if not name.startswith(WEIGHTS)]
         if others:
             raise ValueError(f"only products with x and h can be quantized; the layer also has {', '.join(others)}")

@@ -1,4 +1,4 @@
-"""RNN, LSTM and GRU: check the arguments, allocate, and call the engine once for the whole stack."""
+"""The recurrent layers: check the arguments, allocate, and call the engine once for the whole stack."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NUMBERS = tuple(ACTIVATIONS)  # of the engine
 
 
 class Recurrent(RecurrentBase):
-    """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM` and `GRU`."""
+    """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM`, `GRU` and the minimal cells."""
 
     _transient = ("_packed",)
     _packed: tuple[list[Any], tuple[int, ...]] | None = None
@@ -306,7 +306,7 @@ class Recurrent(RecurrentBase):
         Raises
         ------
         ValueError
-            The precision is another, or a weight is nan or inf.
+            The precision is another, a weight is nan or inf, or the layer has none that is recurrent.
         """
         from fastrnn.layers.quantized import Quantized
 
@@ -429,6 +429,11 @@ class LSTM(LSTMBase, Recurrent):
         shapes; nothing reads them, and their gradients are zero.
     clip : float, optional
         The sums that the activations f and g are given, peepholes included, are brought into -clip ... clip first.
+    layer_norm : bool
+        Whether W x, U h' and c are normalised (Ba, Kiros and Hinton 2016): the sums become LN(W x) + b_ih + LN(U h') +
+        b_hh, each over all gates together, and h = o tanh(LN(c)); gains are the parameters `weight_norm_ih_l0` and
+        `weight_norm_hh_l0` (4·H,) and `weight_norm_c_l0` (H,), c's bias `bias_norm_c_l0` (H,). Not with `peephole` or
+        `proj_size`.
     bidirectional : bool
         Whether a second set of parameters reads each sequence from its end.
     batch_first : bool
@@ -436,7 +441,8 @@ class LSTM(LSTMBase, Recurrent):
     bias : bool
         Whether there are `bias_ih` and `bias_hh`.
     dropout : float
-        Probability with which `forward` drops a value between two layers of the stack.
+        Probability with which `forward` drops a value between two layers of the stack; a single layer, which has none
+        between, warns.
     proj_size : int
         P: where it is not 0, h = R (o tanh(c)) with the parameter `weight_hr_l0` (P, H), and h, y and what the
         recurrent weights read have P columns (Sak et al. 2014; torch's `proj_size`).
@@ -487,6 +493,9 @@ class GRU(GRUBase, Recurrent):
         Of the gates r and z, and of n; one of those that `LSTM` lists each.
     clip : float, optional
         As of `LSTM`.
+    layer_norm : bool
+        Whether W x and U h' are normalised (Ba, Kiros and Hinton 2016, supplement), each by the gains of a parameter,
+        `weight_norm_ih_l0` and `weight_norm_hh_l0` (3·H,), r and z together and n by itself. With `reset_after` alone.
     bidirectional, batch_first, bias, dropout, weight_dropout, dtype, seed, sparse_grad, init
         As of `LSTM`.
 

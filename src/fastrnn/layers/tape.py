@@ -57,7 +57,15 @@ class Tape:
         self.weights = None
 
     def unload(self) -> list[Array]:
-        """Give all kept arrays away; `load` brings them, or their like, back before `backward`."""
+        """Give all kept arrays away; `load` brings them, or their like, back before `backward`.
+
+        Raises
+        ------
+        ValueError
+            The tape keeps less than a plain one, by ``checkpoint`` or ``tape_dtype``, and does not give it away.
+        """
+        if not isinstance(self.kept, list):
+            raise ValueError("tape keeps less, by checkpoint or tape_dtype, and does not give its arrays away")
         self._places = [
             (kept, name) for kept in self.kept for name in ("x", "h", "c", "gates") if getattr(kept, name) is not None
         ]
@@ -79,9 +87,11 @@ class Tape:
 
     @property
     def nbytes(self) -> int:
-        """Bytes kept besides the input: of an LSTM 6 numbers for each step, row and hidden unit, GRU 5, RNN 1.
+        """Bytes kept besides the input: of an LSTM 6 numbers for each step, row and hidden unit, GRU 5, RNN 1; of an
+        LSTM with `layer_norm` 14, GRU 11.
 
-        With ``checkpoint`` the states before each segment, and what a budget let it keep.
+        Of a MinLSTM 4, of a MinGRU 3. With ``checkpoint`` the states before each segment, and what a budget let it
+        keep.
         """
         if not isinstance(self.kept, list):
             return int(self.kept.nbytes)
@@ -96,7 +106,8 @@ class Tape:
         -------
         list of dict
             For each layer and direction {name: array}, each (N, T, H), or as x lies: i, f, g, o, c, h of an LSTM, r, z,
-            n, h of a GRU, h of an RNN, by the letters of the layer's equations. A step's h and c are those after it.
+            n, h of a GRU, h of an RNN, z, n, h of a MinGRU, f, i, n, h of a MinLSTM, by the letters of the layer's
+            equations. A step's h and c are those after it.
 
         Examples
         --------

@@ -105,7 +105,7 @@ def ragged(X: Iterable[Any], name: str, numbers: bool) -> Sequences:
     """Return a list of rows as sequences."""
     rows, kinds = [], set()
     for n, given in enumerate(X):
-        row = np.array(list(given)) if isinstance(given, str) else array_of(given, f"{name}[{n}]")
+        row = np.array(list(given)) if isinstance(given, str) else of_one_kind(given, f"{name}[{n}]")
         if row.ndim == 0 or row.dtype.kind not in "fiuU":
             got = type(given).__name__ if row.ndim == 0 else f"dtype {row.dtype}"
             raise TypeError(f"{name}[{n}] must be a sequence of ids, real numbers or symbols, got {got}")
@@ -128,6 +128,33 @@ def ragged(X: Iterable[Any], name: str, numbers: bool) -> Sequences:
         width = widths.pop() if widths else 1
         rows = [row if len(row) else np.empty((0, width)) for row in rows]
     return Sequences(rows, np.array([len(row) for row in rows], np.int64), kind, flat=flat)
+
+
+def finite(X: Sequences, name: str) -> Sequences:
+    """Return sequences, or refuse features that are nan or infinite, padding excepted."""
+    for n, row in enumerate(X.real() if X.kind == "features" else ()):
+        wrong = np.argwhere(~np.isfinite(row))
+        if len(wrong):
+            t, k = wrong[0]
+            raise ValueError(f"{name} must hold finite numbers, got {row[t, k]} in row {n}, step {t}")
+    return X
+
+
+def check_some(X: Sequences, name: str = "X") -> None:
+    """Refuse sequences of which none has a step."""
+    if not X.lengths.any():
+        got = f"{len(X)} empty ones" if len(X) else "none"
+        raise ValueError(f"{name} must hold at least one step of one sequence, got {got}")
+
+
+def of_one_kind(given: Any, name: str) -> Array:
+    """Return an array; a list of strings and of something else is refused, of which NumPy would make strings alone."""
+    array = array_of(given, name)
+    if array.dtype.kind == "U" and array.ndim == 1 and isinstance(given, (list, tuple)):
+        kinds = {"str" if isinstance(one, str) else type(one).__name__ for one in given}
+        if len(kinds) > 1:
+            raise TypeError(f"{name} must hold strings or numbers, got {' and '.join(sorted(kinds))}")
+    return array
 
 
 def next_steps(X: Sequences) -> tuple[Sequences, Sequences]:

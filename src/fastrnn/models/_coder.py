@@ -57,6 +57,8 @@ class Coder:
         if X.kind == "ids":
             largest = max((int(row.max()) for row in X.real() if len(row)), default=0)
             return cls(X.kind, largest + 1 if max_vocab is None else max_vocab)
+        if X.width == 0:
+            raise ValueError("X must have at least one feature, got none")
         return cls(X.kind, X.width, scale=Scale.of(X) if standardize else None)
 
     @classmethod
@@ -70,12 +72,14 @@ class Coder:
 
     def encode(self, X: Sequences, name: str = "X") -> Sequences:
         """Return sequences as ids or features, or refuse what is not of the training's kind."""
-        if X.kind != self.kind and X.lengths.any():
+        if not X.lengths.any():  # nothing that could be of another kind
+            return self._empty(X.lengths)
+        if X.kind != self.kind:
             raise TypeError(f"{name} must hold {self.kind}, as in training, got {X.kind}")
         if self.vocabulary is not None:
             return X.encoded(self.vocabulary)
         if self.kind == "features":
-            if X.lengths.any() and X.width != self.size:
+            if X.width != self.size:
                 raise ValueError(f"{name} must have {self.size} features, as in training, got {X.width}")
             return X
         for n, row in enumerate(X.real()):
@@ -83,6 +87,12 @@ class Coder:
                 wrong = row.min() if row.min() < 0 else row.max()
                 raise ValueError(f"{name} must hold ids from 0 to {self.size - 1}, got {wrong} in row {n}")
         return X
+
+    def _empty(self, lengths: Array) -> Sequences:
+        """Return sequences without a step."""
+        if self.kind == "features":
+            return Sequences([np.empty((0, self.size))] * len(lengths), lengths, "features")
+        return Sequences([np.empty(0, np.int64)] * len(lengths), lengths, "ids")
 
     def batch(self, X: Sequences, rows: Array, dtype: Any) -> tuple[Array, Array]:
         """Return some rows as (n, T) ids or (n, T, I) scaled features, zeros where padded, and their lengths."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,15 @@ from numpy.typing import NDArray
 from fastrnn.layers import Dense
 from fastrnn.layers._parameter import as_array
 from fastrnn.layers._targets import IGNORED
+from fastrnn.layers.recurrent import Recurrent
 from fastrnn.models._batches import batches_by_length
+from fastrnn.models._model import Model
+from fastrnn.models._text import Text
+from fastrnn.models._window import Network, Windows, figures_of
 from fastrnn.models.vocabulary import Vocabulary
+from fastrnn.train.checkpoints import fingerprint
+from fastrnn.train.loop import Task, Update, train
+from fastrnn.train.options import Options
 
 Array = NDArray[Any]
 
@@ -112,3 +120,100 @@ def check_texts(texts: Any, name: str) -> list[str]:
     if not texts:
         raise ValueError(f"{name} must have at least one text, got none")
     return list(texts)
+
+
+class ContextModel(Model):
+    """What `LanguageModel` does with contexts: it learns texts that are written from them, and knows how good it is."""
+
+    level: str
+    dtype: Any
+    num_layers: int
+    hidden_size: int
+    init: str | float
+    recurrent_: Recurrent
+    output_: Dense
+    vocabulary_: Vocabulary
+    random_state_: np.random.Generator
+    context_: Dense | None
+    _contexts: Contexts | None
+    _order: int  # seeds the order of texts
+
+    def _build(self, source: Text) -> None:
+        """Make the vocabulary and new layers."""
+        raise AssertionError("LanguageModel defines _build")
+
+    def _network(self) -> Network:
+        """Return the layers with what holds in training."""
+        raise AssertionError("LanguageModel defines _network")
+
+    def _read(self, ids: Array, state: Any = None, lengths: Any = None) -> tuple[Array, Any]:
+        """Return the last layer's h (N, T, H) over ids (N, T), and the final state."""
+        raise AssertionError("LanguageModel defines _read")
+
+    def _fit_texts(self, texts: Any, validation: Any, context: Any, windows: Windows, options: Options) -> None:
+        """Build a model of texts that are written from contexts, and train it."""
+        texts, contexts = check_texts(texts, "text"), Contexts.of(context)
+        with Text((f"\n{text}\n" for text in texts), "text", self.level) as source:
+            self._build(source)
+        seed, self._order = (int(one) for one in self.random_state_.integers(0, 2**63, 2))
+        size = len(self.recurrent_._state_names) * self.num_layers * self.hidden_size
+        self.context_ = Dense(contexts.width, size, dtype=self.dtype, init=self.init, seed=seed)
+        self._contexts = contexts
+        data = self._texts(texts, context, "text")
+        if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
+            raise TypeError(f"validation must be a pair, texts and contexts, got {type(validation).__name__}")
+        others = None if validation is None else self._texts(validation[0], validation[1], "validation")
+        parts = [data] if others is None else [data, others]
+        task = Task(
+            lambda number, done, carried: self._updates_of_texts(data, windows, number, done),
+            data.targets, self.level, figures_of(self.level),
+            None if others is None else lambda: self._loss_of_texts(others, windows.batch_size),
+            lambda: fingerprint(*(array for part in parts for array in (*part.ids, part.rows))),
+            windows.settings(),
+        )  # fmt: skip
+        train(self, task, options)
+
+    def _updates_of_texts(self, data: Texts, windows: Windows, number: int, done: int) -> Iterator[Update]:
+        """Give the loss and the gradients of one batch of texts after the other."""
+        network, rng = self._network(), np.random.default_rng([self._order, number])
+        for inputs, targets, lengths, rows in islice(data.batches(windows.batch_size, rng), done, None):
+            start = self._initial_state(rows)
+            summed = windows.reduction == "time_sum"
+            loss, _, dstate, grads = network.gradients(inputs, targets, start.state, summed, lengths)
+            yield Update(loss, int(lengths.sum()), {**grads, "context": start.backward(dstate)})
+
+    def _loss_of_texts(self, data: Texts, batch_size: int) -> float:
+        """Return the mean loss over texts, in nats per symbol."""
+        total = 0.0
+        for inputs, targets, lengths, rows in data.batches(batch_size, None):
+            h, _ = self._read(inputs, self._initial_state(rows).state, lengths)
+            total += self.output_.cross_entropy_loss(h, targets, reduction="sum")
+        return total / data.targets
+
+    def _texts(self, texts: Any, context: Any, name: str) -> Texts:
+        """Return texts and their contexts as numbers."""
+        texts = check_texts(texts, name)
+        return Texts.of(texts, self._rows(context, len(texts)), self.vocabulary_)
+
+    def _rows(self, context: Any, count: int | None) -> Array:
+        """Return contexts as vectors."""
+        assert self._contexts is not None
+        return self._contexts.rows(context, count, self.recurrent_.dtype)
+
+    def _initial_state(self, rows: Array) -> Start:
+        """Return the state from which texts are written."""
+        assert self.context_ is not None
+        return Start(self.context_, self.recurrent_, rows)
+
+    def _check_context(self, context: Any) -> None:
+        """Refuse a context where the model knows none, and none where it needs one."""
+        known = self.__dict__.get("context_") is not None
+        if known and context is None:
+            raise ValueError("context must be given, since the model was fitted with contexts")
+        if context is not None and not known:
+            raise ValueError("context must be None, since the model was fitted without contexts")
+
+    def _refuse_contexts(self, what: str) -> None:
+        """Refuse what starts from a zero state where the model was fitted with contexts."""
+        if self.__dict__.get("context_") is not None:
+            raise ValueError(f"{what} takes no context, and the model was fitted with contexts: use generate(context=)")

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.layers._module import check_size
-from fastrnn.train._checks import check_number
+from fastrnn.layers._module import check_number, check_size
 
 
 def check_drawing(temperature: Any, top_k: Any, top_p: Any) -> None:

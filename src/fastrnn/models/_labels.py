@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn.layers._arguments import array_of
+from fastrnn.models._batches import of_one_kind
 
 Array = NDArray[Any]
 
@@ -16,7 +17,7 @@ def labels_of(y: Any, count: int) -> Array:
     """Return one label for each of `count` sequences."""
     if y is None:
         raise TypeError("y must hold labels, got None")
-    labels = array_of(y, "y")
+    labels = of_one_kind(y, "y")
     if labels.shape != (count,):
         raise ValueError(f"y must hold one label for each of {count} sequences, got the shape {labels.shape}")
     return check_kind(labels)
@@ -30,12 +31,14 @@ def step_labels(y: Any, lengths: Array) -> Array:
     padded = not isinstance(y, (list, tuple)) and array_of(y, "y").ndim > 1
     rows = []
     for n, (given, length) in enumerate(zip(y, lengths, strict=True)):
-        row = np.array(list(given)) if isinstance(given, str) else array_of(given, f"y[{n}]")
+        row = np.array(list(given)) if isinstance(given, str) else of_one_kind(given, f"y[{n}]")
         row = row[:length] if padded else row
         if row.shape != (length,):
             raise ValueError(f"y[{n}] must hold one label for each of {length} steps, got the shape {row.shape}")
         if length:
             rows.append(row)
+    if len({row.dtype.kind == "U" for row in rows}) > 1:
+        raise TypeError("y must hold strings or numbers, got both")
     return check_kind(np.concatenate(rows)) if rows else np.empty(0, np.int64)
 
 
@@ -56,9 +59,17 @@ def classes_of(labels: Array) -> Array:
         raise TypeError(f"y must hold labels of one kind, which can be sorted: {error}") from error
 
 
+def like(labels: Array, classes: Array) -> Array:
+    """Return labels, or refuse strings where training had none, and the other way round."""
+    kinds = ["strings" if array.dtype.kind == "U" else "numbers" for array in (labels, classes)]
+    if kinds[0] != kinds[1] and "O" not in (labels.dtype.kind, classes.dtype.kind):
+        raise TypeError(f"y must hold {kinds[1]}, as in training, got {kinds[0]}")
+    return labels
+
+
 def numbers_of(labels: Array, classes: Array) -> Array:
     """Return each label's place among the classes."""
-    places = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+    places = np.minimum(np.searchsorted(classes, like(labels, classes)), len(classes) - 1)
     unknown = classes[places] != labels
     if np.any(unknown):
         raise ValueError(f"y must hold labels that were there in training, got {labels[unknown][0]!r}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
-from fastrnn.layers._initial import LSTM_FORGET
-from fastrnn.layers._module import check_dtype, check_size
-from fastrnn.train._checks import check_choice, check_number
+from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding, MinGRU, MinLSTM
+from fastrnn.layers._initial import FORGET
+from fastrnn.layers._module import check_dtype, check_number, check_size
+from fastrnn.layers.recurrent import Recurrent
+from fastrnn.train._checks import check_choice
 
-CELLS = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
+CELLS: dict[str, type[Recurrent]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN, "mingru": MinGRU, "minlstm": MinLSTM}
 
 
 def check_params(model: Any) -> None:
@@ -25,15 +26,13 @@ def check_params(model: Any) -> None:
         raise ValueError(f"dropout acts between layers and needs num_layers of at least 2, got {model.num_layers}")
     for name in ("input_dropout", "output_dropout", "embedding_dropout"):
         value = getattr(model, name)
-        check_number(value, name)
-        if value >= 1:
-            raise ValueError(f"{name} must be a number from 0 to below 1, got {value}")
+        check_number(value, name, below=1)
         if name != "output_dropout" and value and E is None:
             raise ValueError(f"{name} needs embedding_size, got None")
     for name in ("activation_penalty", "temporal_penalty"):
         check_number(getattr(model, name), name)
-    if model.forget_bias is not None and model.cell != "lstm":
-        raise ValueError(f'forget_bias needs cell="lstm", got {model.cell!r}')
+    if model.forget_bias is not None and model.cell not in FORGET:
+        raise ValueError(f'forget_bias needs cell="lstm" or "minlstm", got {model.cell!r}')
     check_dtype(model.dtype)
 
 
@@ -43,7 +42,7 @@ def embedding_size(model: Any) -> int | None:
     return model.hidden_size if model.tied and size is None else size
 
 
-def new_layers(model: Any, V: int, seeds: list[int]) -> tuple[Embedding | None, LSTM | GRU | RNN, Dense]:
+def new_layers(model: Any, V: int, seeds: list[int]) -> tuple[Embedding | None, Recurrent, Dense]:
     """Return embedding, recurrent layers and output of a vocabulary of V ids."""
     H, E = model.hidden_size, embedding_size(model)
     common: dict[str, Any] = {"dtype": model.dtype, "init": model.init}
@@ -59,8 +58,8 @@ def new_layers(model: Any, V: int, seeds: list[int]) -> tuple[Embedding | None, 
 
 def set_forget_bias(recurrent: Any, value: float) -> None:
     """Give the forget gates of all layers their bias, in `bias_ih`."""
-    H = recurrent.hidden_size
+    H, gate = recurrent.hidden_size, FORGET[recurrent._name]
     for layer in range(recurrent.num_layers):
         bias = recurrent.state_dict()[f"bias_ih_l{layer}"]
-        bias[LSTM_FORGET * H : (LSTM_FORGET + 1) * H] = value
+        bias[gate * H : (gate + 1) * H] = value
         recurrent.set_parameters(**{f"bias_ih_l{layer}": bias})

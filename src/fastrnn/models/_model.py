@@ -26,7 +26,11 @@ class Model:
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def set_params(self, **params: Any) -> Any:
-        """Change some of the constructor's arguments, for the next `fit`, and return the model."""
+        """Change some of the constructor's arguments, for the next `fit`, and return the model.
+
+        A fitted model predicts, forecasts and is saved as before; what says how to train (dropout, penalties, losses)
+        counts for `partial_fit` too.
+        """
         known = inspect.signature(type(self)).parameters
         for name in params:
             if name not in known:

@@ -11,11 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import optim
-from fastrnn.layers._module import check_dtype, check_size
-from fastrnn.models._batches import Sequences, batches_by_length, batches_in_order, real_share, sequences
+from fastrnn.layers._module import check_dtype, check_number, check_size
+from fastrnn.models._batches import (
+    Sequences,
+    batches_by_length,
+    batches_in_order,
+    check_some,
+    finite,
+    real_share,
+    sequences,
+)
 from fastrnn.models._language_layers import CELLS
 from fastrnn.models._model import Model, generator
-from fastrnn.train._checks import check_choice, check_number
+from fastrnn.train._checks import check_choice
 from fastrnn.train.checkpoints import fingerprint
 from fastrnn.train.loop import Task, Update, train
 from fastrnn.train.options import OPTIMIZERS, Options, options_of
@@ -66,9 +74,7 @@ class SequenceModel(Model):
         check_size(self.hidden_size, "hidden_size")
         check_size(self.num_layers, "num_layers")
         check_dtype(self.dtype)
-        check_number(self.dropout, "dropout")
-        if self.dropout >= 1:
-            raise ValueError(f"dropout must be below 1, got {self.dropout!r}")
+        check_number(self.dropout, "dropout", below=1)
         for name in ("embedding_size", "max_vocab"):
             if getattr(self, name) is not None:
                 check_size(getattr(self, name), name)
@@ -159,6 +165,7 @@ class SequenceModel(Model):
             "clip_norm": clip_norm, "verbose": verbose, **training,
         })  # fmt: skip
         N, given = check_size(batch_size, "batch_size"), self._given(X, lengths)
+        check_some(given)
         before = dict(self.__dict__)
         try:
             self._start(given, y)
@@ -173,8 +180,6 @@ class SequenceModel(Model):
 
     def _start(self, X: Sequences, y: Any) -> None:
         """Set all that training starts from."""
-        if len(X) == 0 or not X.lengths.any():
-            raise ValueError(f"X must hold at least one step of one sequence, got {len(X)} sequences")
         self._check()
         rng = generator(self.random_state)
         self._order = int(rng.integers(2**63))
@@ -225,6 +230,7 @@ class SequenceModel(Model):
         """
         options = Options(1, optimizer, learning_rate, "constant", clip_norm, verbose=0)
         given = self._given(X, lengths)
+        check_some(given)
         before = dict(self.__dict__)
         try:
             if not hasattr(self, "history_"):
@@ -244,6 +250,11 @@ class SequenceModel(Model):
         self.history_["loss"].append(loss)
         return self
 
+    @property
+    def _dropout_between(self) -> float:
+        """The dropout of a stack's layers, which a single one warns of."""
+        return self.dropout if self.num_layers > 1 else 0.0
+
     def _drop(self, h: Array) -> tuple[Array, Array | None]:
         """Return h with dropout, and by what its gradient is to be multiplied."""
         if not self.dropout:
@@ -261,10 +272,12 @@ class SequenceModel(Model):
         if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
             raise ValueError("validation must be (X, y) or (X, y, lengths)")
         X, y, lengths = (*validation, None)[:3]
-        return self._examples(self._given(X, lengths, "X of validation"), y)
+        given = self._given(X, lengths, "X of validation")
+        check_some(given, "X of validation")
+        return self._examples(given, y)
 
     def _given(self, X: Any, lengths: Any, name: str = "X") -> Sequences:
-        return sequences(X, lengths, name, self._numbers)
+        return finite(sequences(X, lengths, name, self._numbers), name)
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn, which alone asks, what this is."""

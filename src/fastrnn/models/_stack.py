@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
+from fastrnn.layers import Dense, Embedding
 from fastrnn.layers._module import Layer
+from fastrnn.layers.recurrent import Recurrent
 from fastrnn.models._batches import Sequences, batches_in_order
 from fastrnn.models._coder import Coder
 from fastrnn.models._language_layers import CELLS
@@ -32,8 +33,9 @@ class StackModel(SequenceModel):
 
     coder_: Coder
     embedding_: Embedding | None
-    recurrent_: LSTM | GRU | RNN
+    recurrent_: Recurrent
     output_: Dense
+    _pooling: str | None  # that of the fit, which `set_params` leaves alone
 
     def _head(self, h: Array, targets: Array, lengths: Array) -> tuple[float, int, Array, dict[str, Array]]:
         """Return the mean loss, of how many units, the gradient of h, and those of the head's parameters."""
@@ -57,6 +59,10 @@ class StackModel(SequenceModel):
         super()._check()
         check_choice(self.pooling, "pooling", POOLINGS)
 
+    def _start(self, X: Sequences, y: Any) -> None:
+        self._pooling = self.pooling
+        super()._start(X, y)
+
     @property
     def vocabulary_(self) -> list[str] | None:
         """The symbols by their ids, the most frequent first; the id after the last is that of all others."""
@@ -72,7 +78,7 @@ class StackModel(SequenceModel):
             The model is bidirectional, or pools the states of all steps.
         """
         self._check_fitted()
-        if self.bidirectional or self.pooling not in (None, "last"):
+        if self.recurrent_.bidirectional or self._pooling not in (None, "last"):
             raise ValueError('stream needs bidirectional=False and pooling=None or "last"')
         model = copy.copy(self)  # which keeps the layers of this fit
         return LiveModel(model, model._as_result, batch_size)
@@ -88,17 +94,17 @@ class StackModel(SequenceModel):
         self.embedding_ = None if E is None else Embedding(coder.size, E, dtype=self.dtype, seed=seeds[0])
         self.recurrent_ = CELLS[self.cell](
             coder.size if E is None else E, self.hidden_size, self.num_layers, bidirectional=self.bidirectional,
-            dropout=self.dropout, dtype=self.dtype, seed=seeds[1],
+            dropout=self._dropout_between, dtype=self.dtype, seed=seeds[1],
         )  # fmt: skip
         width = (2 if self.bidirectional else 1) * self.hidden_size
         self.output_ = Dense(width, outputs, dtype=self.dtype, seed=seeds[2])
 
     def _gradients(self, examples: Examples, rows: Array) -> Update:
-        x, lengths = self.coder_.batch(examples.inputs, rows, self.dtype)
+        x, lengths = self.coder_.batch(examples.inputs, rows, self.recurrent_.dtype)
         below, embedded = (x, None) if self.embedding_ is None else self.embedding_.forward(x)
         below, kept_below = (below, None) if embedded is None else self._drop(below)
         y, state, tape = self.recurrent_.forward(below, lengths=lengths)
-        pooled, back = POOLINGS[self.pooling](y, state, lengths)
+        pooled, back = POOLINGS[self._pooling](y, state, lengths)
         h, kept = self._drop(pooled)
         loss, count, dh, output = self._head(h, self._targets(examples, rows), lengths)
         dx, _, recurrent = self.recurrent_.backward(tape, *back(dh if kept is None else dh * kept))
@@ -110,13 +116,13 @@ class StackModel(SequenceModel):
 
     def _states(self, X: Sequences, rows: Array) -> tuple[Array, Array]:
         """Return what the head reads of some rows, and their lengths."""
-        x, lengths = self.coder_.batch(X, rows, self.dtype)
+        x, lengths = self.coder_.batch(X, rows, self.recurrent_.dtype)
         y, state = self.recurrent_(x if self.embedding_ is None else self.embedding_(x), lengths=lengths)
-        return POOLINGS[self.pooling](y, state, lengths)[0], lengths
+        return POOLINGS[self._pooling](y, state, lengths)[0], lengths
 
     def _cut(self, examples: Examples, T: int) -> Examples:
-        if self.pooling is not None:
-            raise ValueError(f"sequence_length needs an output at every step, got pooling={self.pooling!r}")
+        if self._pooling is not None:
+            raise ValueError(f"sequence_length needs an output at every step, got pooling={self._pooling!r}")
         return Examples(examples.inputs.cut(T), examples.targets.cut(T))
 
     def _evaluate(self, examples: Examples, rows: Array) -> tuple[float, int]:
@@ -125,11 +131,11 @@ class StackModel(SequenceModel):
 
     def _outputs(self, X: Sequences) -> Any:
         """Return the head's outputs, (N, K) or a list of (T_n, K)."""
-        results: Any = [None] * len(X) if self.pooling is None else np.empty((len(X), self.output_.out_features))
+        results: Any = [None] * len(X) if self._pooling is None else np.empty((len(X), self.output_.out_features))
         for rows in batches_in_order(X.lengths):
             h, lengths = self._states(X, rows)
             y = self.output_(h).astype(np.float64)
-            if self.pooling is not None:
+            if self._pooling is not None:
                 results[rows] = y
                 continue
             for row, values, length in zip(rows, y, lengths, strict=True):
@@ -137,9 +143,9 @@ class StackModel(SequenceModel):
         return results
 
     def _get_fitted(self) -> dict[str, Any]:
-        return super()._get_fitted() | {"coder": self.coder_.record()}
+        return super()._get_fitted() | {"coder": self.coder_.record(), "pooling": self._pooling}
 
     def _set_fitted(self, layers: Mapping[str, Any], fitted: Mapping[str, Any]) -> None:
         super()._set_fitted(layers, fitted)
         self.embedding_, self.recurrent_, self.output_ = layers.get("embedding"), layers["recurrent"], layers["output"]
-        self.coder_ = Coder.restored(fitted["coder"])
+        self.coder_, self._pooling = Coder.restored(fitted["coder"]), fitted["pooling"]

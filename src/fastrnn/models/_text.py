@@ -23,7 +23,8 @@ class Text:
     Parameters
     ----------
     given : str, path, or iterable of str
-        The text itself; the file where it stands, in UTF-8; or its parts, which are put into a file without a name.
+        The text itself; the file where it stands, in UTF-8; or its parts, which are put into a file without a name,
+        words with a space between two parts.
     name : str
         What errors call it.
     level : {"char", "word"}
@@ -55,7 +56,7 @@ class Text:
         for part in self.given:
             if not isinstance(part, str):
                 raise TypeError(f"{self.name} must be an iterable of strings, got one of {type(part).__name__}")
-            self._parts.write(part)
+            self._parts.write(f"{part} " if self.level == "word" else part)
 
     def pieces(self) -> Iterator[str]:
         """Give the text, a piece after the other."""

@@ -1,7 +1,8 @@
-"""The windows of a text, a language model's loss over one, and its gradients: dropout everywhere, and two penalties."""
+"""The windows of a text, a language model's loss over one, in words too, and its gradients, dropout and penalties."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import _engine
-from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
+from fastrnn.layers import Dense, Embedding
 from fastrnn.layers._module import check_size
+from fastrnn.layers.recurrent import Recurrent
 from fastrnn.reference.dropout import dropout_mask
 from fastrnn.train._checks import check_choice
 from fastrnn.train.loop import Gradients
@@ -24,7 +26,7 @@ class Network:
 
     Attributes
     ----------
-    embedding, recurrent, output : Embedding or None, LSTM or GRU or RNN, Dense
+    embedding, recurrent, output : Embedding or None, a recurrent layer, Dense
         The layers; `output` may be tied to `embedding`.
     input_dropout, output_dropout : float
         Probabilities of dropping a value of the embedding's output, and of the last layer's (Zaremba et al. 2014).
@@ -36,7 +38,7 @@ class Network:
     """
 
     embedding: Embedding | None
-    recurrent: LSTM | GRU | RNN
+    recurrent: Recurrent
     output: Dense
     input_dropout: float
     output_dropout: float
@@ -126,3 +128,15 @@ def streams(ids: Array, N: int) -> tuple[Array, Array]:
     length = (len(ids) - 1) // N
     inputs, targets = (part[: N * length].reshape(N, length) for part in (ids[:-1], ids[1:]))
     return inputs, targets
+
+
+def perplexity_of(loss: float) -> float:
+    """Return exp(loss), or infinity."""
+    return math.exp(loss) if loss < 700 else math.inf
+
+
+def figures_of(level: str) -> Any:
+    """Return what says a loss in words for the progress bar."""
+    if level == "word":
+        return lambda loss: f"loss {loss:.3f}, perplexity {perplexity_of(loss):.1f}"
+    return lambda loss: f"loss {loss:.3f}, {loss / math.log(2):.3f} bits/char"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.models._batches import Sequences
-from fastrnn.models._labels import classes_of, labels_of, numbers_of, softmax
+from fastrnn.models._batches import Sequences, check_some
+from fastrnn.models._labels import classes_of, labels_of, like, numbers_of, softmax
 from fastrnn.models._sequence import Examples
 from fastrnn.models._stack import StackModel
 
@@ -21,7 +21,7 @@ class SequenceClassifier(StackModel):
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "rnn"}
+    cell : {"lstm", "gru", "rnn", "mingru", "minlstm"}
         The recurrent layers; "rnn" has tanh units.
     hidden_size : int
         H, units in each layer and direction.
@@ -50,7 +50,7 @@ class SequenceClassifier(StackModel):
     ----------
     classes_ : array
         The labels, sorted, in the order of the columns of `predict_proba`.
-    embedding_, recurrent_, output_ : Embedding or None, LSTM or GRU or RNN, Dense
+    embedding_, recurrent_, output_ : Embedding or None, a recurrent layer, Dense
         The layers.
     vocabulary_ : list of str or None
         The symbols by their ids, the most frequent first; the id after the last is that of all others.
@@ -103,21 +103,23 @@ class SequenceClassifier(StackModel):
 
     def predict(self, X: Any, lengths: Any = None) -> Array:
         """Return the likeliest label of each sequence, (N,)."""
-        places = self._logits(X, lengths).argmax(axis=1)
-        return self.classes_[places]
+        logits = self._logits(X, lengths)[1]
+        return self.classes_[logits.argmax(axis=1)]
 
     def predict_proba(self, X: Any, lengths: Any = None) -> Array:
         """Return the odds of each label, (N, K), in the order of `classes_`."""
-        return softmax(self._logits(X, lengths))
+        return softmax(self._logits(X, lengths)[1])
 
     def score(self, X: Any, y: Any, lengths: Any = None) -> float:
         """Return the share of sequences whose label is predicted."""
-        predicted = self.predict(X, lengths)
-        return float(np.mean(predicted == labels_of(y, len(predicted))))
+        given, logits = self._logits(X, lengths)
+        check_some(given)
+        return float(np.mean(self.classes_[logits.argmax(axis=1)] == like(labels_of(y, len(given)), self.classes_)))
 
-    def _logits(self, X: Any, lengths: Any) -> Array:
+    def _logits(self, X: Any, lengths: Any) -> tuple[Sequences, Array]:
         self._check_fitted()
-        return self._outputs(self.coder_.encode(self._given(X, lengths)))
+        given = self._given(X, lengths)
+        return given, self._outputs(self.coder_.encode(given))
 
     def _check(self) -> None:
         super()._check()

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
-from fastrnn.layers._module import Layer, check_size
+from fastrnn.layers import Dense, Embedding
+from fastrnn.layers._module import Layer, check_number, check_size
 from fastrnn.layers._targets import IGNORED
-from fastrnn.models._batches import Sequences, batches_in_order, sequences
+from fastrnn.layers.recurrent import Recurrent
+from fastrnn.models._batches import Sequences, batches_in_order, check_some, sequences
 from fastrnn.models._beam import beam_search
 from fastrnn.models._coder import Coder
 from fastrnn.models._language_layers import CELLS
 from fastrnn.models._pooling import last
 from fastrnn.models._sequence import Examples, SequenceModel
-from fastrnn.train._checks import check_number
 from fastrnn.train.loop import Update
 
 Array = NDArray[Any]
@@ -33,7 +33,7 @@ class EncoderDecoder(SequenceModel):
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "rnn"}
+    cell : {"lstm", "gru", "rnn", "mingru", "minlstm"}
         The recurrent layers; "rnn" has tanh units.
     hidden_size : int
         H, units in each layer of the decoder, and of each direction of the encoder.
@@ -79,9 +79,9 @@ class EncoderDecoder(SequenceModel):
     target_coder_: Coder
     source_embedding_: Embedding | None
     target_embedding_: Embedding | None
-    encoder_: LSTM | GRU | RNN
+    encoder_: Recurrent
     bridge_: Dense
-    decoder_: LSTM | GRU | RNN
+    decoder_: Recurrent
     output_: Dense
     longest_: int  # of the targets in training
     _strings: bool  # whether targets came as strings, and so predictions go
@@ -171,6 +171,8 @@ class EncoderDecoder(SequenceModel):
 
     def score(self, X: Any, y: Any, lengths: Any = None, **decoding: Any) -> float:
         """Return the share of the answers that are exactly y; `decoding` as of `predict`."""
+        self._check_fitted()
+        check_some(self._given(X, lengths))
         answers = self.predict(X, lengths, **decoding)
         if len(y) != len(answers):
             raise ValueError(f"y must hold {len(answers)} sequences, got {len(y)}")
@@ -220,7 +222,7 @@ class EncoderDecoder(SequenceModel):
         V, W, E = self.coder_.size, self.target_coder_.size + 1, self.embedding_size
         H, L = self.hidden_size, self.num_layers
         seeds = [int(seed) for seed in rng.integers(2**63, size=6)]
-        cell, options = CELLS[self.cell], {"dropout": self.dropout, "dtype": self.dtype}
+        cell, options = CELLS[self.cell], {"dropout": self._dropout_between, "dtype": self.dtype}
         self.source_embedding_, self.target_embedding_ = (
             None if E is None else Embedding(size, E, dtype=self.dtype, seed=seed)
             for size, seed in ((V, seeds[0]), (W, seeds[1]))
@@ -294,7 +296,7 @@ class EncoderDecoder(SequenceModel):
 
     def _initial(self, z: Array) -> Any:
         """Return the decoder's initial state, from what the bridge made."""
-        parts = z.reshape(len(z), -1, self.num_layers, self.hidden_size).transpose(1, 2, 0, 3)
+        parts = z.reshape(len(z), -1, self.decoder_.num_layers, self.decoder_.hidden_size).transpose(1, 2, 0, 3)
         h = np.tanh(parts[0])
         return h if len(parts) == 1 else (h, parts[1])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from itertools import islice
 from os import PathLike
 from typing import Any
 
@@ -13,16 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import optim
-from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding
+from fastrnn.layers import Dense, Embedding
 from fastrnn.layers._module import Layer, check_size
+from fastrnn.layers.recurrent import Recurrent
 from fastrnn.models._characters import check_text
-from fastrnn.models._context import Contexts, Start, Texts, check_texts
+from fastrnn.models._context import ContextModel, Contexts
 from fastrnn.models._drawing import check_drawing, draw
 from fastrnn.models._language_layers import check_params, new_layers
-from fastrnn.models._model import Model, generator
+from fastrnn.models._model import generator
 from fastrnn.models._stream import ModelStream
 from fastrnn.models._text import Text, symbols
-from fastrnn.models._window import Network, Windows, streams
+from fastrnn.models._window import Network, Windows, figures_of, perplexity_of, streams
 from fastrnn.models.vocabulary import END, LEVELS, Vocabulary
 from fastrnn.train._checks import check_choice
 from fastrnn.train.checkpoints import fingerprint
@@ -35,10 +35,10 @@ Source = str | PathLike[str] | Iterable[str]
 CHUNK = 4096  # positions that are evaluated in one call, so that memory does not grow with the text
 
 
-class LanguageModel(Model):
+class LanguageModel(ContextModel):
     """A recurrent language model over characters or words: p(next symbol | all symbols before it).
 
-    Symbols go in as one-hot rows or through an embedding, then through a stack of LSTM, GRU or tanh layers, and a
+    Symbols go in as one-hot rows or through an embedding, then through a stack of recurrent layers, and a
     softmax gives the odds of the next one (Mikolov et al. 2010; Graves 2013). The vocabulary is the symbols of the
     training text and one more for all others, so that any text has a perplexity. That one is never sampled; it occurs
     in training only where `max_vocab` leaves symbols out or the text itself has the word "<unk>", and is an expensive
@@ -48,7 +48,7 @@ class LanguageModel(Model):
     ----------
     level : {"char", "word"}
         What the text is cut into: characters, or words between white space with "<eos>" at the end of each line.
-    cell : {"lstm", "gru", "rnn"}
+    cell : {"lstm", "gru", "rnn", "mingru", "minlstm"}
         The recurrent layers; "rnn" has tanh units.
     hidden_size : int
         H, units in each layer.
@@ -82,7 +82,7 @@ class LanguageModel(Model):
     ----------
     vocabulary_ : Vocabulary
         The symbols by their ids, the most frequent first; the id after the last is that of all others.
-    embedding_, recurrent_, output_ : Embedding or None, LSTM or GRU or RNN, Dense
+    embedding_, recurrent_, output_ : Embedding or None, a recurrent layer, Dense
         The layers.
     context_ : Dense or None
         What makes the initial state of a context, where `fit` was given any.
@@ -103,12 +103,9 @@ class LanguageModel(Model):
     """
 
     embedding_: Embedding | None
-    recurrent_: LSTM | GRU | RNN
+    recurrent_: Recurrent
     output_: Dense
     history_: dict[str, list[float]]
-    context_: Dense | None
-    _contexts: Contexts | None
-    _order: int  # seeds the order of texts
     _optimizer: optim.Optimizer  # of partial_fit
 
     def __init__(
@@ -178,7 +175,8 @@ class LanguageModel(Model):
         ----------
         text : str, path, or iterable of str
             The training text, of more than `batch_size` symbols; a file of it, in UTF-8, which may be larger than
-            memory (a `pathlib.Path`: a string is the text itself); or its parts one after the other.
+            memory (a `pathlib.Path`: a string is the text itself); or its parts one after the other, no word of which
+            goes on in the next.
         validation : str, path, or iterable of str, optional
             A text that is evaluated after each epoch, as `score` does it.
         context : array, optional
@@ -270,7 +268,8 @@ class LanguageModel(Model):
         before = dict(self.__dict__)
         try:
             check_choice(self.level, "level", LEVELS)
-            with Text(text, "text", self.level) as source:
+            level = self.vocabulary_.level if hasattr(self, "history_") else self.level
+            with Text(text, "text", level) as source:
                 self._check_context(None)
                 if not hasattr(self, "history_"):
                     self._build(source)
@@ -297,7 +296,7 @@ class LanguageModel(Model):
         size = check_size(batch_size, "batch_size")
         if context is not None:
             return -self._loss_of_texts(self._texts(text, context, "text"), size)
-        with Text(text, "text", self.level) as source:
+        with Text(text, "text", self.vocabulary_.level) as source:
             return -self._loss(source.encode(self.vocabulary_, size + 1), size)
 
     def perplexity(self, text: Source, batch_size: int = 1, *, context: Any = None) -> float:
@@ -340,8 +339,7 @@ class LanguageModel(Model):
             A symbol that ends the text, which then is without it: a character, a word, or a line break.
         """
         check_text(prompt, "prompt", least=0)
-        if self.__dict__.get("context_") is not None:
-            raise ValueError("context must be given, since the model was fitted with contexts: use generate(context=)")
+        self._refuse_contexts("sample")
         return self.generate(length, [prompt], temperature, top_k, random_state, top_p=top_p, stop=stop)[0]
 
     def generate(
@@ -398,14 +396,17 @@ class LanguageModel(Model):
 
         Its `step` takes the next symbol of each (or its place in `vocabulary_`) and returns the log-probabilities of
         the one after it, in the order of `vocabulary_`, last the symbol that stands for all others. It starts
-        from a zero state, as `score` does, and stays with the layers of this fit.
+        from a zero state, as `score` does, and stays with the layers of this fit. A model that was fitted with contexts
+        has no such state to start from, and is refused.
         """
         self._check_fitted()
+        self._refuse_contexts("stream")
         return ModelStream(self.layers, batch_size, symbols=self.vocabulary_)
 
     def _flow_case(self, text: str) -> tuple[Any, Array, Callable[[Array], tuple[Any, ...]]]:
         """Return what `diagnostics.gradient_flow` runs: the stack, its input for a text, the loss over its output."""
         self._check_fitted()
+        self._refuse_contexts("gradient_flow")
         ids = self.vocabulary_.encode(check_text(text, "text"))[None]
         x = ids[:, :-1] if self.embedding_ is None else self.embedding_(ids[:, :-1])
         return self.recurrent_, x, lambda h: self.output_.cross_entropy(h, ids[:, 1:])
@@ -437,6 +438,7 @@ class LanguageModel(Model):
     def _get_fitted(self) -> dict[str, Any]:
         contexts = self._contexts
         return {
+            "level": self.vocabulary_.level,
             "vocabulary": list(self.vocabulary_),
             "history": self.history_,
             "random_state": self.random_state_.bit_generator.state,
@@ -445,7 +447,7 @@ class LanguageModel(Model):
 
     def _set_fitted(self, layers: Mapping[str, Any], fitted: Mapping[str, Any]) -> None:
         self.embedding_, self.recurrent_, self.output_ = layers.get("embedding"), layers["recurrent"], layers["output"]
-        self.vocabulary_, self.history_ = Vocabulary(fitted["vocabulary"], self.level), fitted["history"]
+        self.vocabulary_, self.history_ = Vocabulary(fitted["vocabulary"], fitted["level"]), fitted["history"]
         contexts = fitted.get("contexts")
         self.context_, self._contexts = layers.get("context"), None
         if contexts is not None:
@@ -458,15 +460,15 @@ class LanguageModel(Model):
         self, source: Text, held_out: Text | None, windows: Windows, options: Options, optimizer: Any
     ) -> optim.Optimizer:
         """Train on a text by windows, and return the optimizer."""
-        N, size = windows.batch_size, windows.validation_batch_size
+        N, size, level = windows.batch_size, windows.validation_batch_size, self.vocabulary_.level
         ids = source.encode(self.vocabulary_)
         if len(ids) <= N:
-            raise ValueError(f"text must have more {symbols(self.level)} than batch_size={N}, got {len(ids)}")
+            raise ValueError(f"text must have more {symbols(level)} than batch_size={N}, got {len(ids)}")
         others = None if held_out is None else held_out.encode(self.vocabulary_, size + 1)
         inputs, targets = streams(ids, N)
         task = Task(
             lambda number, done, carried: self._updates(inputs, targets, windows, done, carried),
-            inputs.size, self.level, figures_of(self.level),
+            inputs.size, level, figures_of(level),
             None if others is None else lambda: self._loss(others, size),
             lambda: fingerprint(ids, [] if others is None else others),
             windows.settings(),
@@ -486,69 +488,6 @@ class LanguageModel(Model):
             loss, state, _, grads = network.gradients(inputs[window], targets[window], state, summed)
             carried = dict(zip(names, state if isinstance(state, tuple) else (state,), strict=True))
             yield Update(loss, inputs[window].size, grads, carried)
-
-    def _fit_texts(self, texts: Any, validation: Any, context: Any, windows: Windows, options: Options) -> None:
-        """Build a model of texts that are written from contexts, and train it."""
-        texts, contexts = check_texts(texts, "text"), Contexts.of(context)
-        with Text((f"\n{text}\n" for text in texts), "text", self.level) as source:
-            self._build(source)
-        seed, self._order = (int(one) for one in self.random_state_.integers(0, 2**63, 2))
-        size = len(self.recurrent_._state_names) * self.num_layers * self.hidden_size
-        self.context_ = Dense(contexts.width, size, dtype=self.dtype, init=self.init, seed=seed)
-        self._contexts = contexts
-        data = self._texts(texts, context, "text")
-        if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
-            raise TypeError(f"validation must be a pair, texts and contexts, got {type(validation).__name__}")
-        others = None if validation is None else self._texts(validation[0], validation[1], "validation")
-        parts = [data] if others is None else [data, others]
-        task = Task(
-            lambda number, done, carried: self._updates_of_texts(data, windows, number, done),
-            data.targets, self.level, figures_of(self.level),
-            None if others is None else lambda: self._loss_of_texts(others, windows.batch_size),
-            lambda: fingerprint(*(array for part in parts for array in (*part.ids, part.rows))),
-            windows.settings(),
-        )  # fmt: skip
-        train(self, task, options)
-
-    def _updates_of_texts(self, data: Texts, windows: Windows, number: int, done: int) -> Iterator[Update]:
-        """Give the loss and the gradients of one batch of texts after the other."""
-        network, rng = self._network(), np.random.default_rng([self._order, number])
-        for inputs, targets, lengths, rows in islice(data.batches(windows.batch_size, rng), done, None):
-            start = self._initial_state(rows)
-            summed = windows.reduction == "time_sum"
-            loss, _, dstate, grads = network.gradients(inputs, targets, start.state, summed, lengths)
-            yield Update(loss, int(lengths.sum()), {**grads, "context": start.backward(dstate)})
-
-    def _loss_of_texts(self, data: Texts, batch_size: int) -> float:
-        """Return the mean loss over texts, in nats per symbol."""
-        total = 0.0
-        for inputs, targets, lengths, rows in data.batches(batch_size, None):
-            h, _ = self._read(inputs, self._initial_state(rows).state, lengths)
-            total += self.output_.cross_entropy_loss(h, targets, reduction="sum")
-        return total / data.targets
-
-    def _texts(self, texts: Any, context: Any, name: str) -> Texts:
-        """Return texts and their contexts as numbers."""
-        texts = check_texts(texts, name)
-        return Texts.of(texts, self._rows(context, len(texts)), self.vocabulary_)
-
-    def _rows(self, context: Any, count: int | None) -> Array:
-        """Return contexts as vectors."""
-        assert self._contexts is not None
-        return self._contexts.rows(context, count, self.recurrent_.dtype)
-
-    def _initial_state(self, rows: Array) -> Start:
-        """Return the state from which texts are written."""
-        assert self.context_ is not None
-        return Start(self.context_, self.recurrent_, rows)
-
-    def _check_context(self, context: Any) -> None:
-        """Refuse a context where the model knows none, and none where it needs one."""
-        known = self.__dict__.get("context_") is not None
-        if known and context is None:
-            raise ValueError("context must be given, since the model was fitted with contexts")
-        if context is not None and not known:
-            raise ValueError("context must be None, since the model was fitted without contexts")
 
     def _network(self) -> Network:
         """Return the layers with what holds in training."""
@@ -580,7 +519,7 @@ class LanguageModel(Model):
 
     def _start(self) -> str:
         """Return what a text without a prompt continues."""
-        return "\n" if {"char": "\n", "word": END}[self.level] in self.vocabulary_ else self.vocabulary_[0]
+        return "\n" if {"char": "\n", "word": END}[self.vocabulary_.level] in self.vocabulary_ else self.vocabulary_[0]
 
     def _stop(self, stop: Any) -> int:
         """Return the id of a symbol that ends a text."""
@@ -602,15 +541,3 @@ class LanguageModel(Model):
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_optimizer"}
-
-
-def perplexity_of(loss: float) -> float:
-    """Return exp(loss), or infinity."""
-    return math.exp(loss) if loss < 700 else math.inf
-
-
-def figures_of(level: str) -> Any:
-    """Return what says a loss in words for the progress bar."""
-    if level == "word":
-        return lambda loss: f"loss {loss:.3f}, perplexity {perplexity_of(loss):.1f}"
-    return lambda loss: f"loss {loss:.3f}, {loss / math.log(2):.3f} bits/char"

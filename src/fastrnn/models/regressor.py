@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from fastrnn import losses
 from fastrnn.layers._arguments import floating
-from fastrnn.layers._module import check_size
-from fastrnn.models._batches import Sequences, next_steps, sequences
+from fastrnn.layers._module import check_number, check_size
+from fastrnn.models._batches import Sequences, check_some, finite, next_steps, sequences
 from fastrnn.models._coder import Scale
 from fastrnn.models._sequence import Examples
 from fastrnn.models._stack import StackModel
 from fastrnn.models.tagger import together
-from fastrnn.train._checks import check_choice, check_number
+from fastrnn.train._checks import check_choice
 
 Array = NDArray[Any]
 
@@ -34,7 +34,7 @@ class SequenceRegressor(StackModel):
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "rnn"}
+    cell : {"lstm", "gru", "rnn", "mingru", "minlstm"}
         The recurrent layers; "rnn" has tanh units.
     hidden_size : int
         H, units in each layer and direction.
@@ -111,7 +111,7 @@ class SequenceRegressor(StackModel):
 
     @property
     def _unit(self) -> str:
-        return "step" if self.pooling is None else "sequence"
+        return "step" if self._pooling is None else "sequence"
 
     def predict(self, X: Any, lengths: Any = None) -> Any:
         """Return the numbers of each sequence, (N,) or (N, K), or of each step.
@@ -122,14 +122,17 @@ class SequenceRegressor(StackModel):
         self._check_fitted()
         given = self._given(X, lengths)
         outputs = self._outputs(self.coder_.encode(given))
-        if self.pooling is not None:
+        if self._pooling is not None:
             return self._as_result(outputs)
-        return together([self._as_result(row) for row in outputs], given)
+        none = np.empty((0, self.output_.out_features))
+        return together([self._as_result(row) for row in outputs], given, self._as_result(none))
 
     def score(self, X: Any, y: Any = None, lengths: Any = None) -> float:
         """Return R², the share of the variance of y that is predicted, over all steps; the mean over the K numbers."""
         self._check_fitted()
-        inputs, targets = self._pairs(self._given(X, lengths), y)
+        given = self._given(X, lengths)
+        check_some(given)
+        inputs, targets = self._pairs(given, y)
         self._check_width(targets)
         outputs, true = self._outputs(self.coder_.encode(inputs)), targets
         if isinstance(targets, Sequences):
@@ -158,14 +161,16 @@ class SequenceRegressor(StackModel):
         """
         self._check_fitted()
         count = check_size(steps, "steps", least=0)
-        if self.bidirectional or self.pooling not in (None, "last"):
+        if self.recurrent_.bidirectional or self._pooling not in (None, "last"):
             raise ValueError('forecast needs bidirectional=False and pooling=None or "last"')
         coder, K = self.coder_, self.output_.out_features
         if coder.kind != "features" or K != coder.size:
             inputs = f"{coder.size} features" if coder.kind == "features" else coder.kind
             raise ValueError(f"forecast needs outputs that can be inputs, got {K} numbers for {inputs}")
         given = coder.encode(self._given(X, lengths))
-        x, counts = coder.batch(given, np.arange(len(given)), self.dtype)
+        if not len(given):
+            return self._given_form(np.empty((0, count, K)))
+        x, counts = coder.batch(given, np.arange(len(given)), self.recurrent_.dtype)
         state = self.recurrent_(x, lengths=counts)[1]
         h = (state[0] if isinstance(state, tuple) else state)[-1]
         stream = self.recurrent_.stream(len(x))
@@ -185,19 +190,25 @@ class SequenceRegressor(StackModel):
 
     def _pairs(self, X: Sequences, y: Any) -> tuple[Sequences, Any]:
         """Return the inputs and the targets (N, K), or Sequences of (T_n, K); without y the next step of X."""
-        if self.pooling is not None:
+        if self._pooling is not None:
             if y is None:
                 raise ValueError("y can be left out, for the next step of X, only with pooling=None")
             numbers = floating(y, "y", np.dtype(np.float64))
             if numbers.ndim not in (1, 2) or len(numbers) != len(X):
                 raise ValueError(f"y must have the shape {(len(X),)} or ({len(X)}, K), got {numbers.shape}")
-            return X, numbers.reshape(len(X), -1)
+            numbers = numbers.reshape(len(X), -1)
+            wrong = np.argwhere(~np.isfinite(numbers))
+            if len(wrong):
+                raise ValueError(f"y must hold finite numbers, got {numbers[tuple(wrong[0])]} in row {wrong[0][0]}")
+            return X, numbers
         if y is None:
             if X.kind != "features":
                 raise TypeError(f"y can be left out, for the next step of X, only where X holds numbers, not {X.kind}")
+            if X.lengths.max(initial=0) < 2:
+                raise ValueError("X must hold a sequence of at least 2 steps where y is left out, got none")
             return next_steps(X)
         padded = not isinstance(y, (list, tuple)) and np.asarray(y).dtype != object
-        targets = sequences(y, X.lengths if padded else None, "y", numbers=True)
+        targets = finite(sequences(y, X.lengths if padded else None, "y", numbers=True), "y")
         if not np.array_equal(targets.lengths, X.lengths):
             raise ValueError("y must have as many steps as X in every sequence")
         return X, targets
@@ -219,7 +230,7 @@ class SequenceRegressor(StackModel):
             raise ValueError(f"y must have {K} numbers, as in training, got {width}")
 
     def _count(self, examples: Examples) -> int:
-        return int(examples.inputs.lengths.sum()) if self.pooling is None else len(examples.inputs)
+        return int(examples.inputs.lengths.sum()) if self._pooling is None else len(examples.inputs)
 
     def _targets(self, examples: Examples, rows: Array) -> Array:
         targets = examples.targets
@@ -238,7 +249,7 @@ class SequenceRegressor(StackModel):
     def _compare(self, y: Array, targets: Array, lengths: Array) -> tuple[float, Array, int]:
         """Return the mean loss over all real outputs, its gradient, and of how many steps or sequences they are."""
         options = {"delta": self.delta} if self.loss == "huber" else {}
-        real = None if self.pooling is not None else np.arange(y.shape[1]) < lengths[:, None]
+        real = None if self._pooling is not None else np.arange(y.shape[1]) < lengths[:, None]
         loss, dy = LOSSES[self.loss](y, targets, real, **options)
         return loss, dy, len(y) if real is None else int(lengths.sum())
 

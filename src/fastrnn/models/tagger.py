@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn.layers._targets import IGNORED
-from fastrnn.models._batches import Sequences
-from fastrnn.models._labels import classes_of, numbers_of, softmax, step_labels
+from fastrnn.models._batches import Sequences, check_some
+from fastrnn.models._labels import classes_of, like, numbers_of, softmax, step_labels
 from fastrnn.models._sequence import Examples
 from fastrnn.models._stack import StackModel
 
@@ -22,7 +22,7 @@ class SequenceTagger(StackModel):
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "rnn"}
+    cell : {"lstm", "gru", "rnn", "mingru", "minlstm"}
         The recurrent layers; "rnn" has tanh units.
     hidden_size : int
         H, units in each layer and direction.
@@ -83,18 +83,19 @@ class SequenceTagger(StackModel):
     def predict(self, X: Any, lengths: Any = None) -> Any:
         """Return the likeliest labels: a list of arrays (T_n,), or (N, T) for an array without lengths."""
         given, logits = self._logits(X, lengths)
-        return together([self.classes_[row.argmax(axis=1)] for row in logits], given)
+        return together([self.classes_[row.argmax(axis=1)] for row in logits], given, self.classes_[:0])
 
     def predict_proba(self, X: Any, lengths: Any = None) -> Any:
         """Return the odds of each label: a list of arrays (T_n, K), or (N, T, K) for an array without lengths."""
         given, logits = self._logits(X, lengths)
-        return together([softmax(row) for row in logits], given)
+        return together([softmax(row) for row in logits], given, np.empty((0, len(self.classes_))))
 
     def score(self, X: Any, y: Any, lengths: Any = None) -> float:
         """Return the share of steps whose label is predicted."""
         given, logits = self._logits(X, lengths)
+        check_some(given)
         predicted = self.classes_[np.concatenate([row.argmax(axis=1) for row in logits])]
-        return float(np.mean(predicted == step_labels(y, given.lengths)))
+        return float(np.mean(predicted == like(step_labels(y, given.lengths), self.classes_)))
 
     def _logits(self, X: Any, lengths: Any) -> tuple[Sequences, list[Array]]:
         self._check_fitted()
@@ -135,6 +136,8 @@ class SequenceTagger(StackModel):
         self.classes_ = np.array(fitted["classes"])
 
 
-def together(rows: list[Array], given: Sequences) -> Any:
-    """Return one array where the input was one without lengths, else the list."""
-    return np.stack(rows) if given.padded and rows else rows
+def together(rows: list[Array], given: Sequences, none: Array) -> Any:
+    """Return one array where the input was one without lengths, else the list; `none`: a row of no steps."""
+    if not given.padded:
+        return rows
+    return np.stack(rows) if rows else np.empty((0, given.rows.shape[1], *none.shape[1:]), none.dtype)

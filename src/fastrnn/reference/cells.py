@@ -1,8 +1,8 @@
 """One time step of every cell, forward and backward.
 
-A step starts from ``a`` [N, G·H] = W x_t + b_ih, the input's share of the G gates (see
-`fastrnn.reference.sequence`), from the state before the step: h [N, H], and c [N, H] for an LSTM, and from the
-`Weights` ``w``; gates are stacked in torch's order. Rows of a batch are rows of a matrix, so the column equation
+A step starts from ``a`` [N, G·H] = W x_t + b_ih, the input's share of the G gates, W x_t normalised where there are
+gains (see `fastrnn.reference.sequence`), from the state before the step: h [N, H], and c [N, H] for an LSTM, and from
+the `Weights` ``w``; gates are stacked in torch's order. Rows of a batch are rows of a matrix, so the column equation
 ``U h`` reads ``h @ U.T`` here.
 
 ``step_forward`` returns the new state and what the step keeps for its twin, as {name: [N, H]}.
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from fastrnn.layers._traits import Activation
 from fastrnn.reference.activations import Gate
+from fastrnn.reference.norm import centred, norm_backward, scaled
 
 Array = NDArray[Any]
 Kept = dict[str, Array]
@@ -31,7 +32,9 @@ Gradients = tuple[Array, State, dict[str, Array]]
 
 class Weights(NamedTuple):
     """The parameters of one direction: weight_ih [G·H, I], weight_hh [G·H, H], bias_ih [G·H], bias_hh [G·H]; of an LSTM
-    also weight_hr [P, H], with which weight_hh is [G·H, P], and the peepholes of i, f and o, [3·H], or None."""
+    also weight_hr [P, H], with which weight_hh is [G·H, P], and the peepholes of i, f and o, [3·H], or None; the gains
+    by which W x and U h, [G·H], and an LSTM's c, [H], are normalised, and the bias of the last, or None. U and b_hh are
+    None where no weight is recurrent (`fastrnn.reference.minimal`)."""
 
     W: Array
     U: Array
@@ -39,6 +42,29 @@ class Weights(NamedTuple):
     b_hh: Array
     R: Array | None = None
     p: Array | None = None
+    s_ih: Array | None = None
+    s_hh: Array | None = None
+    s_c: Array | None = None
+    b_c: Array | None = None
+
+
+def product_with_state(h: Array, w: Weights, groups: tuple[int, ...]) -> tuple[Array, Kept]:
+    """Return U h, normalised where there are gains, and then what its gradient needs."""
+    u = h @ w.U.T
+    if w.s_hh is None:
+        return u, {}
+    u = centred(u, groups)
+    return w.s_hh * scaled(u, groups), {"u": u}
+
+
+def gradients_of_product_with_state(
+    du: Array, kept: Kept, h: Array, w: Weights, groups: tuple[int, ...]
+) -> tuple[Array, dict[str, Array]]:
+    """Return dL/dh, and the gradients of U and its gains, from that of what `product_with_state` returned."""
+    gradients = {}
+    if w.s_hh is not None:
+        du, gradients["s_hh"] = norm_backward(du, kept["u"], w.s_hh, groups)
+    return du @ w.U, {"U": du.T @ h, **gradients}
 
 
 class RNNCell:
@@ -48,6 +74,7 @@ class RNNCell:
     """
 
     gates = 1
+    normalised = ()
     states = ("h",)
     shown = ("h",)
     kept = ("h",)
@@ -81,9 +108,13 @@ class LSTMCell:
     With peepholes (Gers and Schmidhuber 2000; ONNX's input P) p_i ⊙ c and p_f ⊙ c join the sums of i and f, and
     p_o ⊙ c' that of o. `coupled` sets f = 1 - i (Greff et al. 2017; ONNX's input_forget). With a projection
     h' = R (o ⊙ h(c')) (Sak, Senior and Beaufays 2014; torch's proj_size).
+
+    With layer normalization (Ba, Kiros and Hinton 2016, equations 20 to 22) the sums are LN(W x; s_ih) + b_ih +
+    LN(U h; s_hh) + b_hh, each over all gates together, and h' = o ⊙ h(LN(c'; s_c) + b_c).
     """
 
     gates = 4
+    normalised = (4,)
     states = ("h", "c")
     shown = ("i", "f", "g", "o", "c", "h")
     kept = ("i", "f", "g", "o", "c", "h")
@@ -95,30 +126,38 @@ class LSTMCell:
 
     def step_forward(self, a: Array, state: State, w: Weights) -> tuple[State, Kept]:
         h, c = state
-        i, f, g, o = np.split(a + h @ w.U.T + w.b_hh, 4, axis=1)
+        u, normed = product_with_state(h, w, self.normalised)
+        i, f, g, o = np.split(a + u + w.b_hh, 4, axis=1)
         p_i, p_f, p_o = np.zeros((3, 1), a.dtype) if w.p is None else np.split(w.p, 3)
         i, g = self.f(i + p_i * c), self.g(g)
         f = 1 - i if self.coupled else self.f(f + p_f * c)
         c_new = f * c + i * g
         o = self.f(o + p_o * c_new)
-        h_new = o * self.h(c_new)
+        h_new = o * self.h(self._normalised_cell(c_new, w))
         if w.R is not None:
             h_new = h_new @ w.R.T
-        return (h_new, c_new), {"i": i, "f": f, "g": g, "o": o, "c": c_new, "h": h_new}
+        return (h_new, c_new), {"i": i, "f": f, "g": g, "o": o, "c": c_new, "h": h_new, **normed}
+
+    def _normalised_cell(self, c: Array, w: Weights) -> Array:
+        return c if w.s_c is None else w.s_c * scaled(centred(c, (1,)), (1,)) + w.b_c
 
     def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights) -> Gradients:
         (h, c), (dh_new, dc_new) = state, dstate
         i, f, g, o, c_new = (kept[name] for name in "ifgoc")
         p_i, p_f, p_o = np.zeros((3, 1), h.dtype) if w.p is None else np.split(w.p, 3)
         gradients = {}
-        squashed = self.h(c_new)
+        squashed = self.h(self._normalised_cell(c_new, w))
         # h' = R (o ⊙ h(c'))
         if w.R is not None:
             gradients["R"] = dh_new.T @ (o * squashed)
             dh_new = dh_new @ w.R
         # o ⊙ h(c'), o = f(... + p_o ⊙ c')
         da_o = dh_new * squashed * self.f.slope(o)
-        dc_new = dc_new + dh_new * o * self.h.slope(squashed) + da_o * p_o
+        dc_h = dh_new * o * self.h.slope(squashed)
+        if w.s_c is not None:
+            gradients["b_c"] = dc_h.sum(axis=0)
+            dc_h, gradients["s_c"] = norm_backward(dc_h, centred(c_new, (1,)), w.s_c, (1,))
+        dc_new = dc_new + dc_h + da_o * p_o
         # c' = f ⊙ c + i ⊙ g
         df, di, dg = dc_new * c, dc_new * g, dc_new * i
         if self.coupled:
@@ -127,8 +166,8 @@ class LSTMCell:
         da_i, da_f, da_g = di * self.f.slope(i), df * self.f.slope(f), dg * self.g.slope(g)
         dc = dc_new * f + da_i * p_i + da_f * p_f
         da = np.concatenate([da_i, da_f, da_g, da_o], axis=1)
-        dh = da @ w.U
-        gradients |= {"U": da.T @ h, "b_hh": da.sum(axis=0)}
+        dh, products = gradients_of_product_with_state(da, kept, h, w, self.normalised)
+        gradients |= {**products, "b_hh": da.sum(axis=0)}
         if w.p is not None:
             gradients["p"] = np.concatenate([da_i * c, da_f * c, da_o * c_new], axis=1).sum(axis=0)
         return da, (dh, dc), gradients
@@ -143,9 +182,13 @@ class GRUCell:
     h' = (1 - z) ⊙ n + z ⊙ h
 
     Rows in torch's order r, z, n (ONNX has z, r, h, and calls n "h").
+
+    With layer normalization (Ba, Kiros and Hinton 2016, supplement) W x and U h become LN(W x; s_ih) and LN(U h; s_hh),
+    r and z together and n by itself.
     """
 
     gates = 3
+    normalised = (2, 1)
     states = ("h",)
     shown = ("r", "z", "n", "h")
     kept = ("r", "z", "n", "h", "m")
@@ -156,11 +199,12 @@ class GRUCell:
     def step_forward(self, a: Array, state: State, w: Weights) -> tuple[State, Kept]:
         (h,) = state
         a_r, a_z, a_n = np.split(a, 3, axis=1)
-        u_r, u_z, m = np.split(h @ w.U.T + w.b_hh, 3, axis=1)
+        u, normed = product_with_state(h, w, self.normalised)
+        u_r, u_z, m = np.split(u + w.b_hh, 3, axis=1)
         r, z = self.f(a_r + u_r), self.f(a_z + u_z)
         n = self.g(a_n + r * m)
         h_new = (1 - z) * n + z * h
-        return (h_new,), {"r": r, "z": z, "n": n, "h": h_new, "m": m}
+        return (h_new,), {"r": r, "z": z, "n": n, "h": h_new, "m": m, **normed}
 
     def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights) -> Gradients:
         (h,), (dh_new,) = state, dstate
@@ -174,8 +218,8 @@ class GRUCell:
         da_r, da_z = dr * self.f.slope(r), dz * self.f.slope(z)
         da = np.concatenate([da_r, da_z, da_n], axis=1)
         du = np.concatenate([da_r, da_z, dm], axis=1)
-        dh = dh + du @ w.U
-        return da, (dh,), {"U": du.T @ h, "b_hh": du.sum(axis=0)}
+        dh_u, products = gradients_of_product_with_state(du, kept, h, w, self.normalised)
+        return da, (dh + dh_u,), {**products, "b_hh": du.sum(axis=0)}
 
 
 class GRUResetBeforeCell:
@@ -188,6 +232,7 @@ class GRUResetBeforeCell:
     """
 
     gates = 3
+    normalised = ()
     states = ("h",)
     shown = ("r", "z", "n", "h")
     kept = ("r", "z", "n", "h")

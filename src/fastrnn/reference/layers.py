@@ -1,4 +1,4 @@
-"""RNN, LSTM and GRU: stacks of layers in one or both directions, with the engine's constructors and methods.
+"""The recurrent layers: stacks in one or both directions, with the engine's constructors and methods.
 
 The stack is that of Graves, Mohamed and Hinton (2013): layer k + 1 reads the outputs of layer k, both directions side
 by side (Schuster and Paliwal 1997), and dropout acts between the layers only. What an argument means is written at the
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from fastrnn.layers import _arguments as arguments
 from fastrnn.layers import tape as engine_tape
-from fastrnn.layers._cells import GRUBase, LSTMBase, RNNBase
+from fastrnn.layers._cells import GRUBase, LSTMBase, MinGRUBase, MinLSTMBase, RNNBase
 from fastrnn.layers._recurrent import WEIGHTS, RecurrentBase
 from fastrnn.layers._segments import check_checkpoint
 from fastrnn.layers.sparse import SparseRows
-from fastrnn.reference.cells import Cell, GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State, Weights
+from fastrnn.reference.cells import GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State, Weights
 from fastrnn.reference.dropout import dropout_mask
+from fastrnn.reference.minimal import AnyCell, MinGRUCell, MinLSTMCell
 from fastrnn.reference.pool import StreamPool
 from fastrnn.reference.quantized import PRECISIONS, quantized
 from fastrnn.reference.sequence import (
@@ -48,7 +49,7 @@ class Tape(engine_tape.Tape):
         return sum(kept.nbytes for kept in self.kept)
 
     def gates(self) -> list[dict[str, Array]]:
-        """Return every gate and state: LSTM i, f, g, o, c, h; GRU r, z, n, h; RNN h."""
+        """Return every gate and state that the cell has `shown`."""
         self._refuse_spent("gates")
         names = self.layer._cell.shown
         widths = {name: self.layer._output_size if name == "h" else self.layer.hidden_size for name in names}
@@ -70,12 +71,12 @@ class Tape(engine_tape.Tape):
 
 
 class Recurrent(RecurrentBase):
-    """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM` and `GRU`."""
+    """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM`, `GRU` and the minimal cells."""
 
     _precision: str | None = None  # of the weights, where that is less than dtype's
 
     @property
-    def _cell(self) -> Cell:
+    def _cell(self) -> AnyCell:
         raise AssertionError("every layer defines _cell")
 
     def __call__(
@@ -240,14 +241,15 @@ class Recurrent(RecurrentBase):
         return layer
 
     def _weights(self, k: int, tape: Tape) -> Weights:
-        W, U, b_ih, b_hh, R, p = self._named(self.parameters, k)
+        W, U, b_ih, b_hh, R, p, s_ih, s_hh, s_c, b_c = self._named(self.parameters, k)
         if self._precision:
             W, U = quantized(W, self._precision), quantized(U, self._precision)
         if tape.weight_dropout:
             U = tape.masked_weight(U.T, k).T
         if not self.bias:
             b_ih = b_hh = np.zeros(len(W), self.dtype)
-        return Weights(W, U, b_ih, b_hh, R, p)
+            b_c = None if s_c is None else np.zeros(len(s_c), self.dtype)
+        return Weights(W, U, b_ih, b_hh, R, p, s_ih, s_hh, s_c, b_c)
 
     def _state(self, state: Any, N: int, batched: bool, name: str) -> State:
         """Return a copy of a state or of its gradient as a tuple of (L·D, N, ·), zeros for None."""
@@ -285,3 +287,19 @@ class GRU(GRUBase, Recurrent):
     @property
     def _cell(self) -> GRUCell | GRUResetBeforeCell:
         return (GRUCell if self.reset_after else GRUResetBeforeCell)(self.activations, self.clip)
+
+
+class MinGRU(MinGRUBase, Recurrent):
+    """The minimal gated recurrent unit; the equations are at `fastrnn.reference.minimal.MinGRUCell`."""
+
+    @property
+    def _cell(self) -> MinGRUCell:
+        return MinGRUCell(self.activations)
+
+
+class MinLSTM(MinLSTMBase, Recurrent):
+    """The minimal long short-term memory; the equations are at `fastrnn.reference.minimal.MinLSTMCell`."""
+
+    @property
+    def _cell(self) -> MinLSTMCell:
+        return MinLSTMCell(self.activations)

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrnn.reference.cells import Cell, Kept, State, Weights
+from fastrnn.reference.cells import Kept, State, Weights
+from fastrnn.reference.minimal import AnyCell
+from fastrnn.reference.norm import centred, norm_backward, scaled
 
 Array = NDArray[Any]
 
@@ -33,12 +35,14 @@ class Pass:
     keep: Callable[[Array], Array]  # how states and gates are kept: `exactly` or `bfloat16`
     before: dict[int, State] = field(default_factory=dict)
     steps: dict[int, Kept] = field(default_factory=dict)
+    product: Array | None = None  # W x [T, N, G·H], centred, where it is normalised
 
     @property
     def nbytes(self) -> int:
         """Bytes kept besides the input."""
         arrays = [array for step in self.steps.values() for array in step.values()]
         arrays += [part for state in self.before.values() for part in state]
+        arrays += [] if self.product is None else [self.product]
         return sum(array.nbytes for array in arrays)
 
     def sequence(self, name: str, width: int) -> Array:
@@ -84,13 +88,18 @@ def restarts(resets: Array, active: Array, reverse: bool) -> Array:
     return restart
 
 
-def forward_direction(cell: Cell, weights: Weights, state: State, tape: Pass) -> tuple[Array, State]:
+def forward_direction(cell: AnyCell, weights: Weights, state: State, tape: Pass) -> tuple[Array, State]:
     """Return h of every step [T, N, H], zeros at padded ones, and the final state; `tape` is filled."""
     active, restart, keep = tape.active, tape.restart, tape.keep
-    a = product_with_input(tape.x, active, weights.W) + weights.b_ih
+    a = product_with_input(tape.x, active, weights.W)
+    if weights.s_ih is not None:
+        a = centred(a, cell.normalised)
+        tape.product = keep(a)
+        a = weights.s_ih * scaled(a, cell.normalised)
+    a = a + weights.b_ih
     state = tuple(part.copy() for part in state)
     kept = tuple(part.copy() for part in state)
-    y = np.zeros((*active.shape, weights.U.shape[1]), a.dtype)
+    y = np.zeros((*active.shape, state[0].shape[1]), a.dtype)
     for t in tape.order:
         real = active[t]
         before, tape.before[t] = (
@@ -105,14 +114,14 @@ def forward_direction(cell: Cell, weights: Weights, state: State, tape: Pass) ->
 
 
 def backward_direction(
-    cell: Cell, weights: Weights, dy: Array, dstate: State, tape: Pass
+    cell: AnyCell, weights: Weights, dy: Array, dstate: State, tape: Pass
 ) -> tuple[Array | None, State, Weights, Array]:
     """Return dL/dx (None for ids), dL/d(initial state), the parameters' gradients, and dL/dh of every step [T, N, H].
 
     `dy` is what reaches each h from above, `dstate` what reaches the final state.
     """
     active, restart = tape.active, tape.restart
-    da = np.zeros((*active.shape, len(weights.U)), dy.dtype)
+    da = np.zeros((*active.shape, len(weights.W)), dy.dtype)
     dh = np.zeros_like(dy)
     sums = {name: np.zeros_like(value) for name, value in weights._asdict().items() if value is not None}
     dstate = tuple(part.copy() for part in dstate)
@@ -126,9 +135,12 @@ def backward_direction(
             sums[name] += gradient
         for part, new in zip(dstate, before, strict=True):
             part[real] = np.where(restart[t, real, None], 0, new)
-    dx, sums["W"] = gradients_of_product(tape.x, active, weights.W, da)
     sums["b_ih"] = da.sum(axis=(0, 1))
-    return dx, dstate, Weights(**sums), dh
+    if weights.s_ih is not None:
+        assert tape.product is not None
+        da, sums["s_ih"] = norm_backward(da, tape.product, weights.s_ih, cell.normalised)
+    dx, sums["W"] = gradients_of_product(tape.x, active, weights.W, da)
+    return dx, dstate, weights._replace(**sums), dh
 
 
 def product_with_input(x: Array, active: Array, W: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -38,10 +38,15 @@ def array_of(tensor: Any, name: str) -> Array:
 def check_traced(module: nn.Module) -> None:
     """Refuse a trace, which would take results for constants."""
     if torch._C._get_tracing_state():
-        name = type(module).__name__
-        raise TypeError(
-            f"{name} cannot be traced, its arithmetic is not torch's: load its state_dict into torch.nn.{name}"
-        )
+        refuse_scripts(module)
+
+
+def refuse_scripts(module: nn.Module) -> NoReturn:
+    """Refuse what makes a program of a module."""
+    name = type(module).__name__
+    raise TypeError(
+        f"{name} cannot be traced or scripted, its arithmetic is not torch's: load its state_dict into torch.nn.{name}"
+    )
 
 
 def check_parameters(module: nn.Module, parameters: Mapping[str, Tensor]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, from_numpy
+from torch.autograd import forward_ad
 
 from fastrnn.layers.recurrent import Recurrent
 from fastrnn.layers.tape import Tape
@@ -53,10 +54,18 @@ def run(call: Call, arrays: list[Array], tensors: list[Tensor]) -> tuple[Tensor,
 
     arrays: x and the parts of the initial state; tensors: the same and the parameters, by which torch differentiates.
     """
+    if forward_ad._current_level >= 0 and any(map(has_tangent, tensors)):  # which a call without a graph would lose
+        raise RuntimeError(
+            "fastrnn.torch has no forward-mode derivatives: use torch.nn, whose modules take the same state_dict"
+        )
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         results: tuple[Tensor, ...] = Recurrence.apply(call, arrays, *tensors)  # type: ignore[no-untyped-call]
         return results
     return call.inference(*arrays)
+
+
+def has_tangent(tensor: Tensor) -> bool:
+    return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
 
 
 class Recurrence(torch.autograd.Function):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from fastrnn import layers
 from fastrnn.layers.recurrent import Recurrent
-from fastrnn.torch.checks import array_of, check_input, check_traced, state_arrays
+from fastrnn.torch.checks import array_of, check_input, check_traced, refuse_scripts, state_arrays
 from fastrnn.torch.function import Call, as_parts, as_state, run
 from fastrnn.torch.snapshot import layer_of, with_dropout
 
@@ -71,6 +71,10 @@ class Sequences(nn.RNNBase):
             input.unsorted_indices,
         )
         return packed, self.permute_hidden(final, input.unsorted_indices)
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Refuse torch.jit.script, which asks for this."""
+        refuse_scripts(self)
 
     def _run(self, x: Tensor, hx: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         check_traced(self)
@@ -180,6 +184,10 @@ class Cell(nn.RNNCellBase):
         given = state_arrays(hx, self._layer is layers.LSTM, layer.dtype, [(*x.shape[:-1], self.hidden_size)] * 2)
         tensors = [input, *as_parts(hx), *parameters.values()]
         return as_state(list(run(Call(layer, step=True), [x, *given], tensors)))
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Refuse torch.jit.script, which asks for this."""
+        refuse_scripts(self)
 
     def _config(self) -> dict[str, Any]:
         """Return the layer's constructor's arguments."""

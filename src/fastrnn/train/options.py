@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from fastrnn import optim
-from fastrnn.layers._module import check_size
-from fastrnn.train._checks import check_choice, check_number
+from fastrnn.layers._module import check_number, check_size
+from fastrnn.train._checks import check_choice
 from fastrnn.train.schedules import Schedule, schedule_of
 
 OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {

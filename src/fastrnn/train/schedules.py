@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from fastrnn.layers._module import check_size
-from fastrnn.train._checks import check_choice, check_number
+from fastrnn.layers._module import check_number, check_size
+from fastrnn.train._checks import check_choice
 
 
 @dataclass(frozen=True)

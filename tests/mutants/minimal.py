@@ -1,0 +1,48 @@
+"""Planted faults in the cells without recurrent weights."""
+
+from __future__ import annotations
+
+from mutant import ENGINE, LAYERS, Mutant, compiled, differences, equations
+
+MINIMAL = [
+    compiled(
+        "mingru-carries-what-it-took", ENGINE + "minimal.pxi",
+        "v_store(s.dh + j, dh * (1 - update))", "v_store(s.dh + j, dh * update)",
+        differences("mingru"),
+    ),
+    compiled(
+        "minlstm-forget-gradient-turned-round", ENGINE + "minimal.pxi",
+        "v_store(dz, d * (f - 1))", "v_store(dz, d * (1 - f))",
+        differences("minlstm"),
+    ),
+    compiled(
+        "minlstm-gates-vanish", ENGINE + "minimal.pxi",
+        "return v_max(v_set(0), v_set(-40 if sizeof(real) == 8 else -20) - v_max(a, b))", "return v_set(0)",
+        "test_minimal.py::test_gates_that_vanish[fastrnn-float32]",
+    ),
+    compiled(
+        "minlstm-divides-by-zero-past-the-last-unit", ENGINE + "minimal.pxi",
+        "1 / v_max(v_set(1e-30), f + i)", "1 / (f + i)",
+        "test_minimal.py::test_equals_reference[minlstm-H7-I7-N1-T2-L2-nobias-resets-hold-float32]",
+    ),
+    compiled(
+        "minlstm-gates-exchanged", ENGINE + "pack.pxi",
+        "a.order[:] = [0, 1, 2, 0]", "a.order[:] = [1, 0, 2, 0]",
+        equations("minlstm"),
+    ),
+    compiled(
+        "candidates-always-linear", ENGINE + "activations.pxi",
+        "        t.plain = t.g.kind == LINEAR\n", "        t.plain = True\n",
+        "test_minimal.py::test_nonlinearity[tanh-mingru-float32]",
+    ),
+    Mutant(
+        "minlstm-takes-from-the-start", LAYERS + "_initial.py",
+        '"minlstm": 0}', '"minlstm": 1}',
+        "test_layers.py::test_default_initial_values[minlstm-float32]",
+    ),
+    Mutant(
+        "mingru-keeps-what-it-takes", LAYERS + "_cells.py",
+        'return 1 - gates["z"]', 'return gates["z"]',
+        "test_diagnostics.py::test_all_is_counted_over_real_steps[mingru-batch_first]",
+    ),
+]  # fmt: skip
