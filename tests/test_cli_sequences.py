@@ -8,7 +8,8 @@ import pytest
 from helpers import assert_close
 
 import fastrnn
-from fastrnn import cli, cli_sequences
+from fastrnn import cli, cli_sequences, optim
+from fastrnn._toml import read_toml
 from fastrnn.models import LanguageModel, SequenceClassifier, SequenceRegressor
 
 RNG = np.random.default_rng(0)
@@ -158,12 +159,60 @@ def test_forecast_one_column(capsys, series, tmp_path):
     assert results[0]["held_out_error"] == results[1]["held_out_error"]
 
 
+def commands(texts, series) -> dict[str, list]:
+    small = ["--hidden-size", "8", "--batch-size", "16"]
+    return {
+        "classify": ["classify", texts, "--text", "text", "--pooling", "mean", "--epochs", "3", *small],
+        "forecast": ["forecast", series, "--steps", "4", "--columns", "wave", "--epochs", "9", *small],
+    }
+
+
+@pytest.mark.parametrize("command", ["classify", "forecast"])
+def test_a_training_can_be_repeated_from_its_configuration(command, capsys, texts, series, tmp_path):
+    one, two, three = (tmp_path / f"{name}.safetensors" for name in ("one", "two", "three"))
+    first = run(capsys, *commands(texts, series)[command], "-o", one, "--dropout", "0.25")
+    assert run(capsys, command, "--config", tmp_path / "one.toml", "-o", two)[1] == first[1].replace("one", "two")
+    assert one.read_bytes() == two.read_bytes()
+    assert run(capsys, command, "--config", tmp_path / "two.toml", "-o", three, "--epochs", "1")[0] == 0
+    before, after = (read_toml(tmp_path / f"{name}.toml") for name in ("one", "three"))
+    assert before | {"output": str(three), "fit": before["fit"] | {"epochs": 1}} == after
+    assert (before["command"], before["model"]["dropout"]) == (command, 0.25)
+    again = run(capsys, command, "--config", tmp_path / "one.toml", "--model", one)  # the file and the columns alone
+    assert again[0] == 0 and len(again[1].splitlines()) == (120 if command == "classify" else 5)
+
+
+@pytest.mark.parametrize("command", ["classify", "forecast"])
+def test_resume(command, capsys, texts, series, tmp_path, monkeypatch):
+    """What is printed and saved after an interruption has the bits of a training that had none."""
+    step, made, arguments = optim.Adam.step, [], commands(texts, series)[command]
+
+    def lost(self, grads):
+        if len(made) == 8:
+            raise OSError("the machine was lost")
+        made.append(self)
+        step(self, grads)
+
+    whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
+    printed = run(capsys, *arguments, "-o", whole)
+    assert printed[0] == 0
+    kept = ["--checkpoint", tmp_path / "kept", "--checkpoint-every", "3"]
+    with monkeypatch.context() as patch:
+        patch.setattr(optim.Adam, "step", lost)
+        assert run(capsys, *arguments, "-o", broken, *kept) == (1, "", "fastrnn: the machine was lost\n")
+    assert not broken.exists()
+    assert run(capsys, "resume", broken) == (0, printed[1].replace("whole", "broken"), printed[2])
+    assert broken.read_bytes() == whole.read_bytes()
+
+
 def test_errors_are_one_line(capsys, texts, series, tmp_path):
     short = write(tmp_path / "short.csv", [("a", "b"), ("1",)])
     alone = write(tmp_path / "alone.csv", [("a",), ("1",)])
     letters = write(tmp_path / "letters.csv", [("a",), ("x",)])
     twice = write(tmp_path / "twice.csv", [("a", "a"), ("1", "2")])
     uneven, cut, empty = tmp_path / "uneven.npz", tmp_path / "cut.npz", tmp_path / "empty.npy"
+    config, strange = tmp_path / "c.toml", tmp_path / "s.toml"
+    config.write_text(f"file = '{texts}'")
+    strange.write_text("command = 'dance'\nfit = { checkpoint = 'x' }")
     np.savez(uneven, X=np.zeros((2, 3)), y=[1])
     twofold, nameless = tmp_path / "twofold.npz", tmp_path / "nameless.npz"
     np.savez(twofold, X=np.zeros((2, 3)), y=[[1], [2]])
@@ -194,12 +243,18 @@ def test_errors_are_one_line(capsys, texts, series, tmp_path):
         (["forecast", series, "--steps", "1", "--columns", "day"], "must hold numbers in the column day, got 'day 0.'"),
         (["forecast", series, "--steps", "119"], "must have more than 120 rows, got 120"),
         (["forecast", series, "--steps", "1", "--model", lm], "must hold a SequenceRegressor"),
+        (["classify", "--config", config], "c.toml must be of fastrnn classify, got one of fastrnn train"),
+        (["train", "--config", strange], "s.toml must be of fastrnn train, got one of fastrnn dance"),
+        (["resume", tmp_path / "s"], "s.toml must be of train, classify, forecast, got 'dance'"),
+        (["classify", texts, "-o", config], "c.toml is where the configuration goes"),
+        (["forecast", series, "--steps", "1", "--checkpoint", tmp_path], "checkpoints need a model's name, -o MODEL"),
     ]
     for arguments, message in cases:
         code, out, err = run(capsys, *arguments)
         assert (code, out, err.count("\n")) == (1, "", 1), arguments
         assert err.startswith("fastrnn: ") and message in err
-    assert run(capsys, "forecast", series)[0] == 2
+    for arguments in (["forecast", series], ["forecast", "--steps", "1"], ["classify"]):
+        assert run(capsys, *arguments)[0] == 2
 
 
 def test_help_teaches(capsys):

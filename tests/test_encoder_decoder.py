@@ -103,6 +103,39 @@ def test_loss(kind):
 
 
 @every_model
+def test_stream(kind):
+    """From the sources on, each step gives the odds of all symbols after those before it, read as symbols or as ids."""
+    model = fitted(kind)
+    sources, targets = X[2:4], ["zyx", "xxz"]
+    ids = [[model.target_vocabulary_.index(c) for c in column] for column in zip(*targets, strict=True)]
+    stop, stream, total = [model.stop_] * 2, model.stream(sources), np.zeros(2)
+    for read, following in zip([stop, ids[0], ["y", "x"], ids[2]], [*ids, stop], strict=True):
+        odds = stream.step(read)
+        assert_close(np.exp(odds.astype("float64")).sum(axis=1), [1, 1], 1e-5)
+        total += odds[[0, 1], following]
+    assert_close(total, [odds_of(model, x, y) for x, y in zip(sources, targets, strict=True)], 1e-5)
+
+
+def test_stream_writes_what_is_predicted():
+    """A decoder of ids, and padded sources."""
+    rng = np.random.default_rng(0)
+    ids, lengths = rng.integers(0, 4, (12, 5)), rng.integers(1, 6, 12)
+    answers = [row[:n][::-1] for row, n in zip(ids, lengths, strict=True)]
+    fit = {**QUICK, "epochs": 40, "learning_rate": 0.02, "lengths": lengths}
+    model = fitted(X=ids, Y=answers, fit=fit, hidden_size=8)
+    stream, read, written = model.stream(ids, lengths), np.full(12, model.stop_), []
+    for _ in range(6):
+        read = stream.step(read).argmax(axis=1)
+        written.append(read)
+    for row, answer in zip(np.stack(written, axis=1).tolist(), model.predict(ids, lengths, max_length=6), strict=True):
+        assert [*row, model.stop_][: len(answer) + 1] == [*answer, model.stop_]
+    with pytest.raises(ValueError, match="X must hold at least one source, got none"):
+        model.stream([])
+    with pytest.raises(ValueError, match="not fitted yet"):
+        EncoderDecoder().stream(ids)
+
+
+@every_model
 def test_greedy_decoding(kind):
     """Takes the likeliest symbol each time, at most so many."""
     model = fitted(kind, fit={**QUICK, "epochs": 30, "learning_rate": 0.02})

@@ -6,18 +6,17 @@ import argparse
 import math
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fastrnn
-from fastrnn._toml import read_toml, write_toml
+from fastrnn import cli_sequences
+from fastrnn._toml import read_toml
 from fastrnn.cli_common import (
     CELLS,
     above_zero,
-    check_writable,
     fraction,
     from_zero,
     number,
@@ -26,6 +25,16 @@ from fastrnn.cli_common import (
     print_json,
     print_text,
     seed,
+)
+from fastrnn.cli_config import (
+    CHECKPOINT_OPTIONS,
+    Option,
+    Options,
+    check_output,
+    command_of,
+    config_path,
+    read_config,
+    written_config,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +64,9 @@ nothing had happened. The training must have been started with --checkpoint."""
 RESUME_EXAMPLES = """\
 examples:
   fastrnn train long.txt -o long.safetensors --checkpoint folder
-  fastrnn resume long.safetensors"""
+  fastrnn resume long.safetensors
+  fastrnn classify names.csv -o names.safetensors --checkpoint other
+  fastrnn resume names.safetensors"""
 
 SAMPLE = """\
 Let a trained model write text. Without --seed it writes something else each time."""
@@ -77,29 +88,6 @@ examples:
   fastrnn evaluate words.safetensors ptb.test.txt --batch-size 20 --json"""
 
 
-@dataclass(frozen=True)
-class Option:
-    """An option of `train`: its flag, the argument of the constructor or of `fit` that it sets, its default there."""
-
-    flag: str
-    name: str
-    default: Any
-    kind: Callable[[str], Any] | Sequence[str]
-    help: str
-    metavar: str | None = None
-
-    def add(self, parser: Any) -> None:
-        """Add the option to a parser, which knows whether it was given."""
-        default = "" if self.default is None or self.default is False else f" (default {self.default})"
-        rest: dict[str, Any] = {"dest": self.name, "default": argparse.SUPPRESS, "help": self.help + default}
-        if self.kind is bool:
-            parser.add_argument(self.flag, action="store_true", **rest)
-        elif callable(self.kind):
-            parser.add_argument(self.flag, type=self.kind, metavar=self.metavar, **rest)
-        else:
-            parser.add_argument(self.flag, choices=self.kind, **rest)
-
-
 def float_or_name(*names: str) -> Callable[[str], Any]:
     """Return a type for argparse: one of some names, or a number."""
     return number(
@@ -109,6 +97,10 @@ def float_or_name(*names: str) -> Callable[[str], Any]:
     )
 
 
+DATA_OPTIONS = [
+    Option("-o --output", "output", "model.safetensors", str, "where to save", "MODEL"),
+    Option("--held-out", "held_out", 0.1, fraction, "held out of each file", "PART"),
+]
 MODEL_OPTIONS = [
     Option("--level", "level", "char", ["char", "word"], "what the text is cut into"),
     Option("--cell", "cell", "lstm", CELLS, "the recurrent layers"),
@@ -147,10 +139,9 @@ FIT_OPTIONS = [
         "RULE",
     ),
     Option("--validation-batch-size", "validation_batch_size", 1, positive, "streams in evaluation", "N"),
-    Option("--checkpoint", "checkpoint", None, str, "keep checkpoints there, for fastrnn resume", "FOLDER"),
-    Option("--checkpoint-every", "checkpoint_every", None, positive, "after N updates, besides each epoch", "N"),
-    Option("--keep", "keep", 2, positive, "how many checkpoints, the last ones", "N"),
+    *CHECKPOINT_OPTIONS,
 ]  # fmt: skip
+OPTIONS = Options("train", DATA_OPTIONS, MODEL_OPTIONS, FIT_OPTIONS)
 PARTNERS = {"optimizer": "optimizer_options", "cell": "forget_bias"}  # what makes sense for one of its values alone
 
 
@@ -165,42 +156,30 @@ def resume(arguments: argparse.Namespace) -> None:
     config = read_toml(path)
     if "checkpoint" not in config.get("fit", {}):
         raise ValueError(f"{path} is of a training without checkpoints: start it with --checkpoint FOLDER")
-    run_training(config, arguments.json, resume=True)
+    runs = {"train": run_training, "classify": cli_sequences.run_classify, "forecast": cli_sequences.run_forecast}
+    if command_of(config) not in runs:
+        raise ValueError(f"{path} must be of {', '.join(runs)}, got {command_of(config)!r}")
+    runs[command_of(config)](config, arguments.json, resume=True)
 
 
 def configuration(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return all that decides about a training: defaults, then a preset, then a configuration, then what was given."""
+    """Return all that decides about a training, its files included."""
     from fastrnn.models.presets import PRESETS
 
-    config: dict[str, Any] = {} if arguments.config is None else read_toml(arguments.config)
+    before = read_config(arguments.config, OPTIONS.command)
     preset = None if arguments.preset is None else PRESETS[arguments.preset]
-    given = vars(arguments)
-    merged: dict[str, Any] = {
-        "train": [*arguments.files, *arguments.train] or config.get("train", []),
-        "valid": arguments.valid or config.get("valid", []),
-        "test": arguments.test or config.get("test", []),
-        "output": given.get("output", config.get("output", "model.safetensors")),
-        "held_out": given.get("held_out", config.get("held_out", 0.1)),
-    }
-    for part, options in (("model", MODEL_OPTIONS), ("fit", FIT_OPTIONS)):
-        merged[part] = {
-            **{option.name: option.default for option in options},
-            **({} if preset is None else getattr(preset, part)),
-            **config.get(part, {}),
-            **{option.name: given[option.name] for option in options if option.name in given},
-        }
-    settings = {**merged["model"], **merged["fit"]}
+    config = OPTIONS.configuration(arguments, before, preset)
+    settings = {**config["model"], **config["fit"]}
     if preset is not None:
         check_partners(f"--preset {arguments.preset}", {**preset.model, **preset.fit}, settings)
-    check_partners(f"--config {arguments.config}", {**config.get("model", {}), **config.get("fit", {})}, settings)
-    merged["fit"]["clip_norm"] = merged["fit"]["clip_norm"] or 0  # TOML knows no None
-    if not merged["train"]:
+    check_partners(f"--config {arguments.config}", {**before.get("model", {}), **before.get("fit", {})}, settings)
+    files = {"train": [*arguments.files, *arguments.train], "valid": arguments.valid, "test": arguments.test}
+    for kind, paths in files.items():
+        config[kind] = [os.path.abspath(path) for path in paths or config.get(kind, [])]
+    config["fit"]["clip_norm"] = config["fit"]["clip_norm"] or 0  # TOML knows no None
+    if not config["train"]:
         arguments.usage_error("no text to train on: name a file")
-    if merged["fit"]["checkpoint"] is not None:
-        merged["fit"]["checkpoint"] = os.path.abspath(merged["fit"]["checkpoint"])
-    for kind in ("train", "valid", "test"):
-        merged[kind] = [os.path.abspath(path) for path in merged[kind]]
-    return merged
+    return config
 
 
 def check_partners(source: str, known: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
@@ -219,10 +198,7 @@ def run_training(config: dict[str, Any], as_json: bool, resume: bool) -> None:
     from fastrnn.models import LanguageModel
 
     output, texts = config["output"], [*config["train"], *config["valid"], *config["test"]]
-    check_writable(output, texts)
-    if config_path(output) == output:
-        raise ValueError(f"{output} is where the configuration goes: give the model another name by -o")
-    check_writable(config_path(output), texts)
+    check_output(output, texts)
     model = LanguageModel(**config["model"])
     level = config["model"]["level"]
     text, held_out = read_texts(config["train"], 0 if config["valid"] else config["held_out"], level)
@@ -233,7 +209,7 @@ def run_training(config: dict[str, Any], as_json: bool, resume: bool) -> None:
         words = "words" if level == "word" else "characters"
         say(f"{size_of(text, level):,} {words} to train on, {size_of(held_out, level):,} held out")
     fit = {**config["fit"], "clip_norm": config["fit"]["clip_norm"] or None}
-    with one_line_warnings(), nullcontext() if resume else written_config(config, output):
+    with one_line_warnings(), nullcontext() if resume else written_config(config):
         callbacks = [] if as_json else [Table(level, "held out" if held_out else "validation").row]
         model.fit(text, validation, **fit, callbacks=callbacks, resume=resume)
         if model.history_["loss"]:  # after Ctrl-C too, but not at once
@@ -321,27 +297,6 @@ def load_language_model(path: str) -> LanguageModel:
     return model
 
 
-@contextmanager
-def written_config(config: dict[str, Any], output: str) -> Iterator[None]:
-    """Write a configuration beside its model, before the training; one that is refused leaves what was there."""
-    path = Path(config_path(output))
-    before = path.read_bytes() if path.exists() else None
-    write_toml(config, str(path), f"fastrnn {fastrnn.__version__}; fastrnn train --config {path} repeats this training")
-    try:
-        yield
-    except (TypeError, ValueError):
-        if before is None:
-            path.unlink()
-        else:
-            path.write_bytes(before)
-        raise
-
-
-def config_path(model: str) -> str:
-    """Return the name of the configuration beside a model."""
-    return os.path.splitext(model)[0] + ".toml"
-
-
 def size_of(text: str, level: str) -> int:
     """Return how many words or characters a text has."""
     from fastrnn.models.vocabulary import words_of
@@ -404,23 +359,9 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     add("--train", nargs="+", default=[], metavar="FILE", help="the same")
     add("--valid", nargs="+", default=[], metavar="FILE", help="text to evaluate after each epoch; nothing is held out")
     add("--test", nargs="+", default=[], metavar="FILE", help="text to evaluate at the end")
-    add(
-        "-o", "--output", metavar="MODEL", default=argparse.SUPPRESS,
-        help="where to save (default model.safetensors)",
-    )  # fmt: skip
-    add(
-        "--held-out", type=fraction, default=argparse.SUPPRESS, metavar="PART",
-        help="held out of each file (default 0.1)",
-    )  # fmt: skip
     add("--preset", choices=["zaremba-small", "zaremba-medium", "zaremba-large", "char-rnn"], help="published settings")
-    add("--config", metavar="TOML", help="what an earlier training has written beside its model")
     add("--json", action="store_true", help="print the result as JSON")
-    model = parser.add_argument_group("model")
-    for option in MODEL_OPTIONS:
-        option.add(model)
-    training = parser.add_argument_group("training")
-    for option in FIT_OPTIONS:
-        option.add(training)
+    OPTIONS.add(parser)
 
 
 def add_sample_options(parser: argparse.ArgumentParser) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +19,21 @@ import fastrnn
 from fastrnn.cli_common import (
     CELLS,
     above_zero,
-    check_writable,
     fraction,
     one_line_warnings,
     positive,
     print_json,
     print_text,
     seed,
+)
+from fastrnn.cli_config import (
+    CHECKPOINT_OPTIONS,
+    Option,
+    Options,
+    check_output,
+    config_path,
+    read_config,
+    written_config,
 )
 
 if TYPE_CHECKING:
@@ -36,12 +46,14 @@ CLASSIFY = """\
 Learn to classify, or, with --model, classify. FILE is a table (.csv, or .tsv with tabs) with a header line: a column
 of texts, which are read character by character, and one of labels; or a .npz with arrays X, (N, T) ids or (N, T, I)
 numbers, y, and lengths where rows are padded. A part of it is held out, to say how many labels are right.
+Beside the model stands its configuration, with the ending .toml: --config repeats it, with the same bits.
 With --model no labels are needed, and one is printed for each row; the texts are in the column that training had."""
 
 CLASSIFY_EXAMPLES = """\
 examples:
   fastrnn classify names.csv --text name --label language -o names.safetensors
   fastrnn classify names.tsv --bidirectional --pooling max --epochs 20
+  fastrnn classify --config names.toml --hidden-size 256 -o larger.safetensors
   fastrnn classify new.csv --model names.safetensors > labels.txt
   fastrnn classify sensors.npz -o sensors.safetensors --json"""
 
@@ -49,95 +61,173 @@ FORECAST = """\
 Learn from a series what comes next, and print how it goes on. FILE is a table (.csv, or .tsv with tabs) with a header
 line and a row for each step, of which all columns of numbers are taken or those that --columns names; or a .npy, (T,)
 or (T, I). The last --steps rows are held out first, to say how far off such a forecast is; the forecast then goes on
-from the end. With --model the columns are those of training, wherever they stand in the table."""
+from the end. With -o the model is saved, and its configuration beside it, with the ending .toml, which --config repeats
+with the same bits. With --model the columns are those of training, wherever they stand in the table."""
 
 FORECAST_EXAMPLES = """\
 examples:
   fastrnn forecast sales.csv --steps 28
   fastrnn forecast power.csv --columns load temperature --steps 48 -o power.safetensors
-  fastrnn forecast newer.csv --steps 48 --model power.safetensors --json"""
+  fastrnn forecast newer.csv --steps 48 --model power.safetensors --json
+  fastrnn forecast --config power.toml --epochs 200 -o longer.safetensors"""
+
+
+def fit_options(epochs: int, batch_size: int, learning_rate: float) -> list[Option]:
+    """Return how a model is trained, with the defaults of a command."""
+    return [
+        Option("--epochs", "epochs", epochs, positive, "times the data is read", "N"),
+        Option("--batch-size", "batch_size", batch_size, positive, "sequences at an update", "N"),
+        Option("--learning-rate", "learning_rate", learning_rate, above_zero, "at the start", "LR"),
+        *CHECKPOINT_OPTIONS,
+    ]
+
+
+def model_options(cell: str, hidden_size: int) -> list[Option]:
+    """Return what a model is, with the defaults of a command."""
+    return [
+        Option("--cell", "cell", cell, CELLS, "the recurrent layers"),
+        Option("--hidden-size", "hidden_size", hidden_size, positive, "units in each layer", "H"),
+        Option("--layers", "num_layers", 1, positive, "how many", "L"),
+        Option("--dropout", "dropout", 0.0, fraction, "between layers and above", "P"),
+        Option("--seed", "random_state", 0, seed, "of initial values, order and dropout", "SEED"),
+    ]
+
+
+CLASSIFY_OPTIONS = Options(
+    "classify",
+    data=[
+        Option("--text", "text", None, str, "of the texts (default the first, or that of training)", "COLUMN"),
+        Option("--label", "label", None, str, "of the labels (default the last)", "COLUMN"),
+        Option("-o --output", "output", "classifier.safetensors", str, "where to save", "MODEL"),
+        Option("--held-out", "held_out", 0.1, fraction, "of the rows", "PART"),
+    ],
+    model=[
+        *model_options("lstm", 128),
+        Option("--bidirectional", "bidirectional", False, bool, "read from both ends"),
+        Option("--pooling", "pooling", "last", ["last", "mean", "max"], "of the states"),
+    ],
+    fit=fit_options(epochs=10, batch_size=32, learning_rate=4e-3),
+)
+FORECAST_OPTIONS = Options(
+    "forecast",
+    data=[
+        Option("--steps", "steps", None, positive, "rows to forecast", "N"),
+        Option("--columns", "columns", None, str, "of the series (default all that hold numbers)", "COLUMN", "+"),
+        Option("-o --output", "output", None, str, "where to save the model", "MODEL"),
+    ],
+    model=model_options("gru", 64),
+    fit=[
+        Option("--sequence-length", "sequence_length", 256, positive, "rows of the pieces that are learned from", "T"),
+        *fit_options(epochs=100, batch_size=8, learning_rate=1e-2),
+    ],
+)
 
 
 def classify(arguments: argparse.Namespace) -> None:
     """Train a classifier and save it, or print the labels that one gives."""
     from fastrnn.models import SequenceClassifier
 
-    if arguments.model is not None:
-        loaded, columns = load(arguments.model, SequenceClassifier)
-        X, _, lengths, _ = read_examples(arguments, columns)
-        labels = loaded.predict(X, lengths).tolist()
-        if arguments.json:
-            print_json({"labels": labels})
-        else:
-            print_text("\n".join(map(str, labels)))
+    config = configuration(CLASSIFY_OPTIONS, arguments)
+    if arguments.model is None:
+        run_classify(config, arguments.json, resume=False)
         return
-    X, y, lengths, columns = read_examples(arguments)
+    model, columns = load(arguments.model, SequenceClassifier)
+    X, _, lengths, _ = read_examples(config, labels=False, known=columns)
+    labels = model.predict(X, lengths).tolist()
+    if arguments.json:
+        print_json({"labels": labels})
+    else:
+        print_text("\n".join(map(str, labels)))
+
+
+def run_classify(config: Mapping[str, Any], as_json: bool, resume: bool) -> None:
+    """Train a classifier as a configuration says, save it, and report."""
+    from fastrnn.models import SequenceClassifier
+
+    path, output = config["file"], config["output"]
+    X, y, lengths, columns = read_examples(config, labels=True)
     if y is None:
-        raise ValueError(f"{arguments.file} has no labels to learn from")
-    check_writable(arguments.output, [arguments.file])
-    rows, others = split(y, arguments.held_out, arguments.seed)
+        raise ValueError(f"{path} has no labels to learn from")
+    check_output(output, [path])
+    model = SequenceClassifier(**config["model"])
+    rows, others = split(y, config["held_out"], config["model"]["random_state"])
     cut = len(others)
 
-    def part(rows: Array) -> tuple[Any, ...]:
+    def part(rows: Array) -> tuple[Any, list[Any], Array | None]:
         chosen = X[rows] if isinstance(X, np.ndarray) else [X[row] for row in rows]
         return chosen, [y[row] for row in rows], None if lengths is None else lengths[rows]
 
     train, held_out = part(rows), part(others)
-    model = SequenceClassifier(
-        arguments.cell, arguments.hidden_size, arguments.layers, bidirectional=arguments.bidirectional,
-        pooling=arguments.pooling, dropout=arguments.dropout, random_state=arguments.seed,
-    )  # fmt: skip
-    fit(model, arguments, columns, *train, validation=held_out if cut else None)
-    result: dict[str, Any] = {"model": arguments.output, "classes": model.classes_.tolist(), "history": model.history_}
+    fit(model, config, as_json, resume, columns, *train, validation=held_out if cut else None)
+    result: dict[str, Any] = {"model": output, "config": config_path(output)}
+    result |= {"classes": model.classes_.tolist(), "history": model.history_}
     if cut:
         result["accuracy"] = model.score(*held_out)
-    if arguments.json:
+    if as_json:
         print_json(result)
         return
     if cut:
         print_text(f"{result['accuracy']:.1%} of {cut:,} held-out rows right, after training on {len(X) - cut:,}")
-    print_text(f"saved {arguments.output}")
+    print_text(f"saved {output}")
 
 
 def forecast(arguments: argparse.Namespace) -> None:
     """Print how a series goes on."""
     from fastrnn.models import SequenceRegressor
 
-    if arguments.model is not None:
-        (model, columns), error = load(arguments.model, SequenceRegressor), None
-        names, series = read_series(arguments, columns)
+    config = configuration(FORECAST_OPTIONS, arguments)
+    if config["steps"] is None:
+        arguments.usage_error("how many rows to forecast: --steps N")
+    if arguments.model is None:
+        run_forecast(config, arguments.json, resume=False)
     else:
-        names, series = read_series(arguments)
-        model, error = learn_series(arguments, names, series)
-    future = model.forecast([series], arguments.steps)[0].reshape(arguments.steps, -1)
-    if arguments.json:
-        series_by_name = {name: future[:, k].tolist() for k, name in enumerate(names)}
-        print_json({"forecast": series_by_name} | ({} if error is None else {"held_out_error": error.tolist()}))
+        model, columns = load(arguments.model, SequenceRegressor)
+        print_forecast(model, *read_series(config, columns), config["steps"], arguments.json)
+
+
+def run_forecast(config: Mapping[str, Any], as_json: bool, resume: bool) -> None:
+    """Train on a series but its last steps as a configuration says, save the model, and print what comes next."""
+    from fastrnn.models import SequenceRegressor
+
+    path, output, steps = config["file"], config.get("output"), config["steps"]
+    names, series = read_series(config)
+    past, true = series[:-steps], series[-steps:]
+    if len(past) < 2:
+        raise ValueError(f"{path} must have more than {steps + 1} rows, got {len(series)}")
+    if output is not None:
+        check_output(output, [path])
+    elif config["fit"]["checkpoint"] is not None:
+        raise ValueError("checkpoints need a model's name, -o MODEL, by which fastrnn resume finds them")
+    model = SequenceRegressor(**config["model"], pooling=None)
+    fit(model, config, as_json, resume, None if path.endswith(".npy") else names, [past])
+    error = np.sqrt(((model.forecast([past], steps)[0] - true) ** 2).mean(axis=0))
+    print_forecast(model, names, series, steps, as_json, error)
+
+
+def print_forecast(
+    model: SequenceRegressor, names: list[str], series: Array, steps: int, as_json: bool, error: Array | None = None
+) -> None:
+    """Print how a series goes on, and how far off such a forecast was, if that is known."""
+    future = model.forecast([series], steps)[0].reshape(steps, -1)
+    if as_json:
+        columns = {name: future[:, k].tolist() for k, name in enumerate(names)}
+        print_json({"forecast": columns} | ({} if error is None else {"held_out_error": error.tolist()}))
         return
     if error is not None:
         off = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, error, strict=True))
-        print(f"fastrnn: root mean square error over the {arguments.steps} held-out rows: {off}", file=sys.stderr)
+        print(f"fastrnn: root mean square error over the {steps} held-out rows: {off}", file=sys.stderr)
     rows = [",".join(names), *(",".join(f"{value:.7g}" for value in row) for row in future)]
     print_text("\n".join(rows))
 
 
-def learn_series(arguments: argparse.Namespace, names: list[str], series: Array) -> tuple[SequenceRegressor, Array]:
-    """Return a model of a series, and its error over the last steps, which it was not trained on."""
-    from fastrnn.models import SequenceRegressor
-
-    past, true = series[: -arguments.steps], series[-arguments.steps :]
-    if len(past) < 2:
-        raise ValueError(f"{arguments.file} must have more than {arguments.steps + 1} rows, got {len(series)}")
-    if arguments.output is not None:
-        check_writable(arguments.output, [arguments.file])
-    model = SequenceRegressor(
-        arguments.cell, arguments.hidden_size, arguments.layers, pooling=None, dropout=arguments.dropout,
-        random_state=arguments.seed,
-    )  # fmt: skip
-    columns = None if arguments.file.endswith(".npy") else names
-    fit(model, arguments, columns, [past], None, sequence_length=arguments.sequence_length)
-    error = np.sqrt(((model.forecast([past], arguments.steps)[0] - true) ** 2).mean(axis=0))
-    return model, error
+def configuration(options: Options, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return all that decides about a training, its file included."""
+    config = options.configuration(arguments, read_config(arguments.config, options.command))
+    config["file"] = arguments.file or config.get("file")
+    if not config["file"]:
+        arguments.usage_error("no data: name a file")
+    config["file"] = os.path.abspath(config["file"])
+    return config
 
 
 def split(labels: list[Any], held_out: float, seed: int) -> tuple[Array, Array]:
@@ -153,19 +243,19 @@ def split(labels: list[Any], held_out: float, seed: int) -> tuple[Array, Array]:
 
 
 def fit(
-    model: Any, arguments: argparse.Namespace, columns: list[str] | None, X: Any, y: Any, lengths: Any = None,
-    **more: Any,
+    model: Any, config: Mapping[str, Any], as_json: bool, resume: bool, columns: list[str] | None,
+    X: Any, y: Any = None, lengths: Any = None, validation: Any = None,
 ) -> None:  # fmt: skip
-    """Train a model as the options say, and save it with the names of the columns it reads: after Ctrl-C too."""
+    """Train a model as a configuration says, and save it with the names of the columns it reads: after Ctrl-C too."""
     from fastrnn import serialization
 
-    with one_line_warnings():
+    output = config.get("output")
+    with one_line_warnings(), nullcontext() if resume or output is None else written_config(config):
         model.fit(
-            X, y, lengths=lengths, epochs=arguments.epochs, batch_size=arguments.batch_size,
-            learning_rate=arguments.learning_rate, verbose=0 if arguments.json else 1, **more,
-        )  # fmt: skip
-        if arguments.output is not None and model.history_["loss"]:
-            serialization.write(serialization.serialized(model, {"columns": columns}), arguments.output)
+            X, y, lengths=lengths, validation=validation, **config["fit"], verbose=0 if as_json else 1, resume=resume
+        )
+        if output is not None and model.history_["loss"]:
+            serialization.write(serialization.serialized(model, {"columns": columns}), output)
 
 
 def load(path: str, kind: type[Any]) -> tuple[Any, list[str] | None]:
@@ -179,10 +269,10 @@ def load(path: str, kind: type[Any]) -> tuple[Any, list[str] | None]:
 
 
 def read_examples(
-    arguments: argparse.Namespace, known: list[str] | None = None
+    config: Mapping[str, Any], labels: bool, known: list[str] | None = None
 ) -> tuple[Any, list[Any] | None, Array | None, list[str] | None]:
-    """Return X, y where there are labels, lengths where there are some, and of a table the column that X is."""
-    path = arguments.file
+    """Return X, y where there are `labels`, lengths where there are some, and of a table the column that X is."""
+    path = config["file"]
     if path.endswith(".npz"):
         arrays = read_arrays(path)
         if not isinstance(arrays, dict) or "X" not in arrays:
@@ -196,18 +286,17 @@ def read_examples(
     table = read_table(path, ".npz")
     names = list(table)
     first = names[0] if known is None or len(names) == 1 else known[0]
-    text = first if arguments.text is None else arguments.text
-    label = names[-1] if arguments.label is None else arguments.label
-    if arguments.model is not None:
+    text, label = config.get("text") or first, config.get("label") or names[-1]
+    if not labels:
         return column(table, text, path), None, None, [text]
     if text == label:
         raise ValueError(f"{path} must have a column of texts and one of labels, got {', '.join(names)}")
     return column(table, text, path), column(table, label, path), None, [text]
 
 
-def read_series(arguments: argparse.Namespace, known: list[str] | None = None) -> tuple[list[str], Array]:
+def read_series(config: Mapping[str, Any], known: list[str] | None = None) -> tuple[list[str], Array]:
     """Return the names of the columns, those of training if they are known, in their order, and the series (T, I)."""
-    path = arguments.file
+    path, columns = config["file"], config.get("columns") or []
     if path.endswith(".npy"):
         series = read_arrays(path)
         if isinstance(series, dict) or series.ndim not in (1, 2) or series.dtype.kind not in "fiu":
@@ -215,11 +304,11 @@ def read_series(arguments: argparse.Namespace, known: list[str] | None = None) -
         series = series.reshape(len(series), -1 if len(series) else 1).astype(np.float64)
         return [f"column {k + 1}" for k in range(series.shape[1])], series
     table = read_table(path, ".npy")
-    if arguments.columns and len(set(arguments.columns)) < len(arguments.columns):
-        raise ValueError(f"--columns must be different ones, got {' '.join(arguments.columns)}")
-    if known is not None and sorted(arguments.columns or known) != sorted(known):
-        raise ValueError(f"--columns must be {' '.join(known)}, as in training, got {' '.join(arguments.columns)}")
-    chosen = known or arguments.columns or [name for name, cells in table.items() if all(map(is_number, cells))]
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"--columns must be different ones, got {' '.join(columns)}")
+    if known is not None and sorted(columns or known) != sorted(known):
+        raise ValueError(f"--columns must be {' '.join(known)}, as in training, got {' '.join(columns)}")
+    chosen = known or columns or [name for name, cells in table.items() if all(map(is_number, cells))]
     if not chosen:
         raise ValueError(f"{path} has no column of numbers, only {', '.join(table)}")
     for name in chosen:
@@ -277,41 +366,15 @@ def is_number(cell: str) -> bool:
 def add_commands(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the commands to the program's parser."""
     parser = add_command(classify, "learn to classify texts or sequences, or do it", CLASSIFY, CLASSIFY_EXAMPLES)
-    add = parser.add_argument
-    add("file", metavar="FILE", help="a .csv, .tsv or .npz")
-    add("--text", metavar="COLUMN", help="of the texts (default the first, or that of training)")
-    add("--label", metavar="COLUMN", help="of the labels (default the last)")
-    add("--model", metavar="MODEL", help="classify by this one, that an earlier call has saved")
-    add("-o", "--output", metavar="MODEL", default="classifier.safetensors", help="where to save (default %(default)s)")
-    add("--held-out", type=fraction, default=0.1, metavar="PART", help="of the rows (default %(default)s)")
-    add("--bidirectional", action="store_true", help="read from both ends")
-    add("--pooling", choices=["last", "mean", "max"], default="last", help="of the states (default %(default)s)")
-    add_training(parser, cell="lstm", hidden_size=128, epochs=10, batch_size=32, learning_rate=4e-3)
-
+    add_options(parser, CLASSIFY_OPTIONS, ".npz")
     parser = add_command(forecast, "learn from a series and print how it goes on", FORECAST, FORECAST_EXAMPLES)
-    add = parser.add_argument
-    add("file", metavar="FILE", help="a .csv, .tsv or .npy")
-    add("--steps", type=positive, required=True, metavar="N", help="rows to forecast")
-    add("--columns", nargs="+", metavar="COLUMN", help="to learn and to forecast (default all that hold numbers)")
-    add("--model", metavar="MODEL", help="forecast by this one, that an earlier call has saved")
-    add("-o", "--output", metavar="MODEL", help="where to save the model")
-    add(
-        "--sequence-length", type=positive, default=256, metavar="T",
-        help="rows of the pieces that are learned from (default %(default)s)",
-    )  # fmt: skip
-    add_training(parser, cell="gru", hidden_size=64, epochs=100, batch_size=8, learning_rate=1e-2)
+    add_options(parser, FORECAST_OPTIONS, ".npy")
 
 
-def add_training(parser: argparse.ArgumentParser, **defaults: Any) -> None:
-    """Add what the model is and how it is trained."""
-    add = parser.add_argument_group("model and training").add_argument
-    add("--cell", choices=CELLS, help="default %(default)s")
-    add("--hidden-size", type=positive, metavar="H", help="units in each layer (default %(default)s)")
-    add("--layers", type=positive, default=1, metavar="L", help="default %(default)s")
-    add("--dropout", type=fraction, default=0.0, metavar="P", help="between layers and above (default %(default)s)")
-    add("--epochs", type=positive, metavar="N", help="times the data is read (default %(default)s)")
-    add("--batch-size", type=positive, metavar="N", help="sequences at an update (default %(default)s)")
-    add("--learning-rate", type=above_zero, metavar="LR", help="at the start (default %(default)s)")
-    add("--seed", type=seed, default=0, help="of initial values, order and dropout (default %(default)s)")
-    add("--json", action="store_true", help="print the result as JSON")
-    parser.set_defaults(**defaults)
+def add_options(parser: argparse.ArgumentParser, options: Options, arrays: str) -> None:
+    """Add what a command takes; `arrays`: the files it reads besides tables."""
+    parser.add_argument("file", nargs="?", metavar="FILE", help=f"a .csv, .tsv or {arrays}")
+    options.add(parser)
+    again = f"{options.command} by this one, that an earlier call has saved"
+    parser.add_argument("--model", metavar="MODEL", help=again)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")

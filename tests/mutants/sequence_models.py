@@ -106,13 +106,18 @@ SEQUENCE_MODELS = [
     ),
     Mutant(
         "stop-symbol-not-learned", MODELS + "encoder_decoder.py",
-        "        write[np.arange(n), lengths] = self._stop\n", "",
+        "        write[np.arange(n), lengths] = self.stop_\n", "",
         DECODER + "test_loss[lstm]",
     ),
     Mutant(
         "beams-with-states-of-others", MODELS + "encoder_decoder.py",
         "            if parents is not None:\n", "            if False:\n",
         DECODER + "test_a_narrow_beam[3-0.0]",
+    ),
+    Mutant(
+        "decoder-streams-without-its-source", MODELS + "encoder_decoder.py",
+        "        stream.state = self._initial(self._encode(given, np.arange(len(given))))\n", "",
+        DECODER + "test_stream[gru stack]",
     ),
     Mutant(
         "beams-compete-by-odds-alone", MODELS + "_beam.py",
@@ -136,7 +141,7 @@ SEQUENCE_MODELS = [
     ),
     Mutant(
         "forecast-command-trains-on-the-end", "src/fastrnn/cli_sequences.py",
-        "fit(model, arguments, columns, [past], None,", "fit(model, arguments, columns, [series], None,",
+        "None if path.endswith(\".npy\") else names, [past])", "None if path.endswith(\".npy\") else names, [series])",
         "test_cli_sequences.py::test_forecast",
     ),
     Mutant(
@@ -151,7 +156,7 @@ SEQUENCE_MODELS = [
     ),
     Mutant(
         "columns-as-they-stand", "src/fastrnn/cli_sequences.py",
-        "chosen = known or arguments.columns", "chosen = arguments.columns",
+        "chosen = known or columns", "chosen = columns",
         "test_cli_sequences.py::test_a_model_reads_the_columns_of_its_training",
     ),
     Mutant(

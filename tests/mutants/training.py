@@ -11,7 +11,33 @@ RESUMED = "test_training.py::test_an_interrupted_training_resumes_with_the_same_
 
 TRAINING = [
     Mutant(
-        "configuration-of-a-refused-training-stays", PACKAGE + "cli_language.py",
+        "configuration-outweighs-what-is-given", PACKAGE + "cli_config.py",
+        "{**defaults, **preset, **config, **{name: given[name] for name in defaults if name in given}}",
+        "{**defaults, **preset, **{name: given[name] for name in defaults if name in given}, **config}",
+        "test_cli_sequences.py::test_a_training_can_be_repeated_from_its_configuration[classify]",
+    ),
+    Mutant(
+        "configurations-of-all-commands-are-taken", PACKAGE + "cli_config.py",
+        "    if command_of(config) != command:\n", "    if False:\n",
+        "test_cli_sequences.py::test_errors_are_one_line",
+    ),
+    Mutant(
+        "resumed-command-begins-anew", PACKAGE + "cli_sequences.py",
+        "verbose=0 if as_json else 1, resume=resume", "verbose=0 if as_json else 1",
+        "test_cli_sequences.py::test_resume[forecast]",
+    ),
+    Mutant(
+        "validation-losses-drawn-as-those-of-training", PACKAGE + "plot.py",
+        "values = losses.get(kind, [])", 'values = losses["loss"]',
+        "test_plot.py::test_losses_of_a_training",
+    ),
+    Mutant(
+        "a-single-loss-not-seen", PACKAGE + "plot.py",
+        'marker="." if len(values) <= DOTTED else ""', 'marker=""',
+        "test_plot.py::test_losses_of_updates",
+    ),
+    Mutant(
+        "configuration-of-a-refused-training-stays", PACKAGE + "cli_config.py",
         "            path.write_bytes(before)\n", "            pass\n",
         "test_cli.py::test_a_refused_training_leaves_the_configuration_of_the_one_before",
     ),
@@ -160,9 +186,8 @@ TRAINING = [
         "test_language_context.py::test_saved_and_resumed",
     ),
     Mutant(
-        "configuration-loses-to-the-preset", PACKAGE + "cli_language.py",
-        "            **config.get(part, {}),\n",
-        "",
+        "configuration-loses-to-the-preset", PACKAGE + "cli_config.py",
+        "getattr(preset, part), config.get(part, {}))", "getattr(preset, part), {})",
         "test_cli.py::test_a_training_can_be_repeated_from_its_configuration",
     ),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The models of sequences against torch, update by update: the same initial values and batches, the losses of 100."""
+"""The models of sequences against torch, update by update: the same initial values and batches, the loss of each."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,16 @@ import fastrnn
 from fastrnn.models import EncoderDecoder, SequenceClassifier, SequenceRegressor, SequenceTagger
 
 torch = oracle("torch")
+torch.set_num_threads(1)
 functional = torch.nn.functional
 
-UPDATES = 100
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
-RULES = {"adam": (torch.optim.Adam, 2e-3), "sgd": (torch.optim.SGD, 0.1)}
+RULES = {  # torch's, the rate, the norm to clip at, updates; RMSprop soon divides by what is rounding in torch too
+    "adam": (torch.optim.Adam, 2e-3, 1.0, 100),
+    "sgd": (torch.optim.SGD, 0.1, 1.0, 100),
+    "sgd at 1": (torch.optim.SGD, 1.0, 0.25, 100),
+    "rmsprop": (torch.optim.RMSprop, 2e-3, 1.0, 20),
+}
 MODELS = {
     "classifier last of both": (SequenceClassifier, {"bidirectional": True, "embedding_size": 3}),
     "classifier last of a stack": (SequenceClassifier, {"cell": "gru", "num_layers": 2}),
@@ -27,6 +32,10 @@ MODELS = {
     "encoder-decoder": (EncoderDecoder, {"num_layers": 2, "embedding_size": 3}),
     "encoder-decoder gru": (EncoderDecoder, {"cell": "gru", "bidirectional": False}),
 }  # fmt: skip
+# At a rate of 1 an RNN swings, and so does a squared error at every step, whose slope has no bound: torch itself, given
+# the rows of a batch in another order, is then off by 0.008 in float32.
+SWINGS = {kind for kind, (_, params) in MODELS.items() if params.get("cell") == "rnn"} | {"regressor at each step"}
+RUNS = [(kind, rule) for kind in MODELS for rule in RULES if rule != "sgd at 1" or kind not in SWINGS]
 
 
 def batches(kind: str, cls, params: dict):
@@ -141,26 +150,25 @@ def ends(h, recurrent):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(("kind", "rule"), RUNS)
 def test_training_equals_torch(kind, rule, dtype):
     cls, params = MODELS[kind]
     options = {"standardize": False} if cls is not EncoderDecoder else {}
     model = cls(hidden_size=6, dtype=dtype, random_state=0, **options, **params)
-    data, (make, rate) = list(batches(kind, cls, params)), RULES[rule]
-    training = {"optimizer": rule, "learning_rate": rate, "clip_norm": 1.0}
+    data, (make, rate, norm, updates) = list(batches(kind, cls, params)), RULES[rule]
+    training = {"optimizer": rule.split()[0], "learning_rate": rate, "clip_norm": norm}
     model.partial_fit(*data[0], **{**training, "learning_rate": 1e-30})  # builds the layers, and moves nothing
     model.history_["loss"].clear()
     del model.optimizer_
     twin = Twin(model)
     optimizer, expected = make(twin.parameters(), lr=rate), []
-    for update in range(UPDATES):
+    for update in range(updates):
         X, y = data[update % len(data)]
         model.partial_fit(X, y, **training)
         optimizer.zero_grad()
         loss = twin.loss(X, y)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(twin.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(twin.parameters(), norm)
         optimizer.step()
         expected.append(loss.item())
     assert_close(model.history_["loss"], expected, TOLERANCE[dtype], "losses")

@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 
 class ModelStream:
-    """A model stepped by its user, made by `model.stream(batch_size)`; rows start from a zero state.
+    """A model stepped by its user, made by `model.stream`; rows start from a zero state, a decoder's from its sources.
 
     A step allocates nothing but its output, and not even that with `out`. The stream follows changes of the layers'
     parameters, but stays with the layers it was made of. It belongs to one thread at a time.

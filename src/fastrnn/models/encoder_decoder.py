@@ -18,6 +18,7 @@ from fastrnn.models._coder import Coder
 from fastrnn.models._language_layers import CELLS
 from fastrnn.models._pooling import last
 from fastrnn.models._sequence import Examples, SequenceModel
+from fastrnn.models._stream import ModelStream
 from fastrnn.train.loop import Update
 
 Array = NDArray[Any]
@@ -58,6 +59,8 @@ class EncoderDecoder(SequenceModel):
     ----------
     vocabulary_, target_vocabulary_ : list of str or None
         The symbols of each side by their ids, the most frequent first.
+    stop_ : int
+        The id of the stop symbol in the odds of answers, the last one.
     encoder_, bridge_, decoder_, output_ : layers
         From the source to the odds; `source_embedding_` and `target_embedding_` are None where there are none.
     history_ : dict
@@ -131,6 +134,12 @@ class EncoderDecoder(SequenceModel):
         return self.target_coder_.vocabulary
 
     @property
+    def stop_(self) -> int:
+        """The id of the stop symbol, the last one."""
+        self._check_fitted()
+        return self.target_coder_.size
+
+    @property
     def _unit(self) -> str:
         return "symbol"
 
@@ -178,6 +187,39 @@ class EncoderDecoder(SequenceModel):
             raise ValueError(f"y must hold {len(answers)} sequences, got {len(y)}")
         return float(np.mean([list(one) == list(other) for one, other in zip(answers, y, strict=True)]))
 
+    def stream(self, X: Any, lengths: Any = None) -> ModelStream:
+        """Read sources, and return the decoder that answers them, to be stepped a symbol at a time.
+
+        Each step takes the symbols or ids (N,) that the N answers have got, `stop_` in the first step, and returns the
+        log-probabilities (N, V) of those that follow: the target vocabulary's, an id that stands for all others if
+        that holds symbols, and `stop_`. Which ones follow is for the caller to say; a row that is reset has no source.
+
+        Parameters
+        ----------
+        X, lengths
+            The sources, as in `fit`, at least one.
+
+        Examples
+        --------
+        >>> from fastrnn.models import EncoderDecoder
+        >>> model = EncoderDecoder(hidden_size=16, random_state=0)
+        >>> model = model.fit(["ab", "ba"] * 20, ["ba", "ab"] * 20, epochs=30, learning_rate=1e-2, verbose=0)
+        >>> stream = model.stream(["ab"])
+        >>> odds = stream.step([model.stop_])[0]
+        >>> model.target_vocabulary_[odds[:-2].argmax()]
+        'b'
+        >>> model.target_vocabulary_[stream.step("b")[:-2].argmax()]
+        'a'
+        """
+        self._check_fitted()
+        given = self.coder_.encode(self._given(X, lengths))
+        if len(given) == 0:
+            raise ValueError("X must hold at least one source, got none")
+        layers = {"recurrent": self.decoder_, "output": self.output_, "embedding": self.target_embedding_}
+        stream = ModelStream(layers, len(given), symbols=self.target_coder_.vocabulary)
+        stream.state = self._initial(self._encode(given, np.arange(len(given))))
+        return stream
+
     def _answers(self, X: Sequences, rows: Array, B: int, power: float, longest: int) -> list[Array]:
         """Return the ids of the answers to some sources."""
         state = self._initial(self._encode(X, rows))
@@ -192,13 +234,8 @@ class EncoderDecoder(SequenceModel):
                 stream.state = tuple(part[:, parents] for part in now) if isinstance(now, tuple) else now[:, parents]
             return self.output_(stream.step(ids if table is None else table(ids)))
 
-        unknown = None if self.target_coder_.vocabulary is None else self._stop - 1
-        return beam_search(step, len(rows), B, self._stop, longest, power, unknown)
-
-    @property
-    def _stop(self) -> int:
-        """The id of the stop symbol, the last one."""
-        return self.target_coder_.size
+        unknown = None if self.target_coder_.vocabulary is None else self.stop_ - 1
+        return beam_search(step, len(rows), B, self.stop_, longest, power, unknown)
 
     def _given_form(self, ids: Array) -> Any:
         vocabulary = self.target_coder_.vocabulary
@@ -244,10 +281,10 @@ class EncoderDecoder(SequenceModel):
         """Return what the decoder reads (n, T), what it is to write, and the lengths (n,), the stop symbol included."""
         symbols, lengths = examples.targets.batch(rows, np.int64)
         n, T = len(symbols), symbols.shape[1] + 1
-        read, write = np.full((n, T), self._stop), np.full((n, T), IGNORED)
+        read, write = np.full((n, T), self.stop_), np.full((n, T), IGNORED)
         read[:, 1:], write[:, :-1] = symbols, symbols
         write[np.arange(T) >= lengths[:, None]] = IGNORED
-        write[np.arange(n), lengths] = self._stop
+        write[np.arange(n), lengths] = self.stop_
         return read, write, lengths + 1
 
     def _gradients(self, examples: Examples, rows: Array) -> Update:
