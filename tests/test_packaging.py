@@ -67,7 +67,7 @@ def test_every_engine_is_compiled():
 
 def test_cpu_info():
     info = fastrnn.cpu_info()
-    assert list(info) == ["compiled", "detected", "isa", "dtypes", "threads"]
+    assert list(info) == ["compiled", "detected", "isa", "dtypes", "low_precision", "threads"]
     assert info["compiled"][0] == info["detected"][0] == "base"
     assert set(info["detected"]) <= set(INSTRUCTION_SETS)
     assert info["isa"] in set(info["compiled"]) & set(info["detected"])
