@@ -191,7 +191,7 @@ cdef class Weights:
     def __init__(self, int cell, traits, Py_ssize_t I, Py_ssize_t H, cnp.ndarray weight_ih,
                  cnp.ndarray weight_hh, bias_ih, bias_hh, cnp.ndarray weight_hr, cnp.ndarray peephole):
         """Take parameters: weight_ih [I, G*H], weight_hh [P, G*H], biases [G*H] or None, weight_hr [H, P] or None,
-        peepholes [3*H] or None; traits: ((kind, alpha, beta) of each activation, clip or None, coupled)."""
+        peepholes [3*H] or None; traits: ((kind, alpha, beta) of each activation, clip or None, coupled, zoneout of c and h)."""
         cdef Pack* w = &self.pack
         cdef Layout* a = &w.layout
         cdef char* space = NULL

@@ -17,7 +17,11 @@ from fastrnn.layers._traits import Activation
 # The parameters of a layer and direction, in torch's order and in that of the engine's arguments.
 KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "weight_peephole")
 
-WEIGHTS = 1 << 32  # the masks of weights are numbered from here on, those of outputs from 0
+# The masks of outputs are numbered from 0, others from here on: those of recurrent weights, of each layer's input, of
+# the state that the recurrent weights read, and, of zoneout, of c and of h.
+WEIGHTS, INPUTS, STATES, HELD_C, HELD_H = (k << 32 for k in range(1, 6))
+
+Drawn = tuple[tuple[int, int, float, int], ...]  # seed, count, probability and first number: of INPUTS, ..., HELD_H
 
 
 class RecurrentBase(Layer):
@@ -26,12 +30,13 @@ class RecurrentBase(Layer):
     _name: str  # of the cell, by which parameters are shaped and drawn
     _fixed = (
         *Layer._fixed, "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "proj_size",
-        "activations", "peephole", "coupled", "clip",
+        "activations", "peephole", "coupled", "clip", "zoneout",
     )  # fmt: skip
     activations: tuple[Activation, ...]  # of the gates, of the candidate, of the cell: as many as the cell has
     peephole: bool = False
     coupled: bool = False
     clip: float | None
+    zoneout: float | tuple[float, float]  # of an LSTM of c and of h, where they are not the same
 
     def __init__(
         self,
@@ -44,6 +49,8 @@ class RecurrentBase(Layer):
         bias: bool = True,
         dropout: float = 0.0,
         weight_dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         proj_size: int = 0,
         dtype: Any = "float32",
         seed: int | None = None,
@@ -60,6 +67,7 @@ class RecurrentBase(Layer):
             raise ValueError(f"proj_size must be smaller than hidden_size, {hidden_size}, got {proj_size}")
         self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
         self.dropout, self.weight_dropout, self.sparse_grad = dropout, weight_dropout, bool(sparse_grad)
+        self.input_dropout, self.recurrent_dropout = input_dropout, recurrent_dropout
         self.dtype = check_dtype(dtype)
         self.seed = check_seed(seed)
         self.init = init
@@ -98,6 +106,31 @@ class RecurrentBase(Layer):
         self._weight_dropout = check_probability(p, "weight_dropout")
 
     @property
+    def input_dropout(self) -> float:
+        """The probability with which `forward` drops a column of every layer's input; it can be changed."""
+        return self._input_dropout
+
+    @input_dropout.setter
+    def input_dropout(self, p: Any) -> None:
+        self._input_dropout = check_probability(p, "input_dropout")
+
+    @property
+    def recurrent_dropout(self) -> float:
+        """The probability with which `forward` drops a unit from what recurrent weights read; it can be changed."""
+        return self._recurrent_dropout
+
+    @recurrent_dropout.setter
+    def recurrent_dropout(self, p: Any) -> None:
+        self._recurrent_dropout = check_probability(p, "recurrent_dropout")
+
+    @property
+    def _zoneouts(self) -> tuple[float, float]:
+        """The zoneout of c and of h."""
+        if isinstance(self.zoneout, tuple):
+            return self.zoneout
+        return self.zoneout if self._name == "lstm" else 0.0, self.zoneout
+
+    @property
     def _directions(self) -> int:
         return 2 if self.bidirectional else 1
 
@@ -120,6 +153,14 @@ class RecurrentBase(Layer):
         """Return what determines the masks of this forward call, or None where p is 0."""
         return (self._dropout_seed, self.forward_count, p) if p else None
 
+    def _draw_within(self) -> Drawn | None:
+        """Return what determines the masks within the layers of this forward call, or None where there are none."""
+        p_c, p_h = self._zoneouts
+        rates = {INPUTS: self.input_dropout, STATES: self.recurrent_dropout, HELD_C: p_c, HELD_H: p_h}
+        if not any(rates.values()):
+            return None
+        return tuple((self._dropout_seed, self.forward_count, p, first) for first, p in rates.items())
+
     def _versions(self) -> tuple[int, ...]:
         return tuple([parameter.version for parameter in self._parameters.values()])
 
@@ -127,13 +168,22 @@ class RecurrentBase(Layer):
         """Return the constructor's arguments, numbers and strings only."""
         names = (
             "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "dropout",
-            "weight_dropout", "sparse_grad",
+            "weight_dropout", "input_dropout", "recurrent_dropout", "sparse_grad",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names} | {
             "dtype": self.dtype.name,
             "seed": self.seed,
             "init": self.init,
         }
+
+
+def check_zoneout(value: Any) -> float | tuple[float, float]:
+    """Return the zoneout of an LSTM's c and h: one number where they are the same."""
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2:
+        raise ValueError(f"zoneout of an LSTM must be a number, or one of c and one of h, got {value!r}")
+    c, h = (check_probability(p, "zoneout") for p in pair)
+    return c if c == h else (c, h)
 
 
 def check_probability(p: Any, name: str) -> float:
