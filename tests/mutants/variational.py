@@ -45,7 +45,7 @@ VARIATIONAL = [
     compiled(
         "cells-of-inference-overwritten", ENGINE + "zoneout.pxi",
         "return f.w.traits.zone_c > 0 and f.gates_kept.data == NULL", "return False",
-        "test_variational.py::test_expectation[lstm]",
+        "test_variational.py::test_zoneout_of_each_state[lstm-c-float32]",
     ),
     Mutant(
         "states-masked-as-the-input", LAYERS + "_recurrent.py",

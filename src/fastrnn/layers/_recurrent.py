@@ -156,10 +156,10 @@ class RecurrentBase(Layer):
     def _draw_within(self) -> Drawn | None:
         """Return what determines the masks within the layers of this forward call, or None where there are none."""
         p_c, p_h = self._zoneouts
-        rates = {INPUTS: self.input_dropout, STATES: self.recurrent_dropout, HELD_C: p_c, HELD_H: p_h}
-        if not any(rates.values()):
+        rates = ((self.input_dropout, INPUTS), (self.recurrent_dropout, STATES), (p_c, HELD_C), (p_h, HELD_H))
+        if not any(p for p, _ in rates):
             return None
-        return tuple((self._dropout_seed, self.forward_count, p, first) for first, p in rates.items())
+        return tuple((self._dropout_seed, self.forward_count, p, first) for p, first in rates)
 
     def _versions(self) -> tuple[int, ...]:
         return tuple([parameter.version for parameter in self._parameters.values()])
