@@ -10,10 +10,10 @@ import argparse
 from statistics import median
 from time import perf_counter
 
-import machine
 import numpy as np
 
 import fastrnn
+from fastrnn.bench import machine
 
 T = 32
 SAMPLE = 0.02  # seconds

@@ -16,8 +16,10 @@ static inline int cpu_has_avx512(void)
         && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
 }
 
-/* vpdpwssd: products of 16-bit pairs, added to a sum in one instruction. */
+/* Products of four int8 (vpdpbusd), or of two bfloat16 (vdpbf16ps), added to a sum in one instruction. */
 static inline int cpu_has_avx512vnni(void) { return cpu_has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+static inline int cpu_has_avx512bf16(void) { return cpu_has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+static inline int cpu_has_avxvnni(void) { return cpu_has_avx2() && __builtin_cpu_supports("avxvnni"); }
 
 /* A recurrent state that decays towards zero passes through denormals, each a hundred cycles: flush them inside a call
  * (FTZ, DAZ) and give the caller's mode back after it. */

@@ -1,7 +1,10 @@
 """Layers in low precision: their arithmetic against exact integers, and all that a layer for inference must do."""
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -17,44 +20,23 @@ every_cell = pytest.mark.parametrize("cell", CELLS)
 each_precision = pytest.mark.parametrize("precision", PRECISIONS)
 
 
-def with_bfloat16_weights(layer):
-    """A float32 layer whose weights were rounded."""
-    rounded = copy.deepcopy(layer)
-    rounded.load_state_dict({k: bfloat16(v) if "weight" in k else v for k, v in layer.state_dict().items()})
-    return rounded
-
-
 def part(state, n: int):
     return tuple(p[:, n : n + 1] for p in state) if isinstance(state, tuple) else state[:, n : n + 1]
 
 
-@every_cell
-@pytest.mark.parametrize("ids", [False, True])
-@pytest.mark.parametrize(
-    ("N", "I", "H", "L"), [(1, 1, 1, 1), (1, 67, 151, 2), (5, 18, 33, 2), (29, 5, 9, 3), (4, 130, 70, 1)]
-)
-def test_bfloat16_is_float32_with_rounded_weights(N, I, H, L, ids, cell):
-    layer = make(cell, I, H, L, bidirectional=True, seed=0, init=0.1)
-    x = np.random.default_rng(0).integers(0, I, (N, 6)) if ids else normal("x", N, 6, I)
-    state = state_like(layer, N, "state")
-    expected = with_bfloat16_weights(layer)(x, state)
-    y, final = layer.quantize("bfloat16")(x, state)
-    assert_same_bits(y, expected[0])
-    assert_same_bits(final, expected[1])
-
-
+@each_precision
 @every_cell
 @pytest.mark.parametrize("ids", [False, True])
 @pytest.mark.parametrize(
     ("N", "I", "H"),
     [(1, 1, 1), (1, 3, 5), (1, 67, 150), (5, 18, 33), (7, 530, 16), (29, 5, 9), (2, 64, 600)],
 )
-def test_int8_against_exact_integers(N, I, H, ids, cell):
-    """Step by step from the engine's own states, since a state next to the middle of two levels may go either way."""
+def test_against_exact_products(N, I, H, ids, cell, precision):
+    """Step by step from the engine's own states, since a state half way between two numbers may go either way."""
     layer = make(cell, I, H, seed=0, init=1 / H**0.5)
-    twin = make(cell, I, H, seed=0, init=1 / H**0.5, module=reference).quantize("int8")
+    twin = make(cell, I, H, seed=0, init=1 / H**0.5, module=reference).quantize(precision)
     x = np.random.default_rng(0).integers(0, I, (N, 4)) if ids else 3 * normal("x", N, 4, I)
-    q = layer.quantize("int8")
+    q = layer.quantize(precision)
     state = state_like(layer, N, "state")
     for t in range(4):
         expected, after = twin(x[:, t : t + 1], state)
@@ -62,6 +44,29 @@ def test_int8_against_exact_integers(N, I, H, ids, cell):
         assert_close(y, expected, 2e-6, f"step {t}")
         for actual, wanted in zip(*(s if is_lstm(layer) else (s,) for s in (state, after)), strict=True):
             assert_close(actual, wanted, 2e-6, f"state after step {t}")
+
+
+SUMS = """
+import numpy as np, fastrnn
+for N, I, H in ((1, 67, 150), (3, 131, 20), (29, 64, 70)):
+    for precision in ("bfloat16", "int8"):
+        q = fastrnn.RNN(I, H, nonlinearity="relu", seed=0, init=0.1).quantize(precision)
+        y = q(np.random.default_rng(0).standard_normal((N, 9, I), dtype="float32"))[0]
+        print(precision, N, y.tobytes().hex())
+"""
+
+
+def test_instruction_sets_give_the_same_bits():
+    """Those with fused multiply-adds: what one instruction computes is what the others compute one by one."""
+    info = fastrnn.cpu_info()
+    sets = [isa for isa in ("avx2", "avx512") if isa in info["compiled"] and isa in info["detected"]]
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", SUMS], env={**os.environ, "FASTRNN_ISA": isa}, capture_output=True, check=True
+        ).stdout
+        for isa in sets
+    }
+    assert len(printed) == min(len(sets), 1)
 
 
 def test_int8_counts_exactly():
@@ -172,14 +177,14 @@ def test_weights_take_a_half_and_a_quarter(cell):
 
 
 def test_the_path_is_named():
+    info = fastrnn.cpu_info()
+    wide = {"base": ("sse2 pmaddwd", "plain integers"), "avx2": ("avx2 vpmaddwd",), "avx512": ("avx512 vpmaddwd",)}
     paths = {
-        "base": ("sse2 pmaddwd", "plain integers"),
-        "avx2": ("avx2 vpmaddwd",),
-        "avx512": ("avx512 vpmaddwd", "avx512 vpdpwssd"),
+        "int8": (*wide[info["isa"]], f"{info['isa']} vpdpbusd"),
+        "bfloat16": ("float32 multiply-add", f"{info['isa']} vdpbf16ps"),
     }
-    layer = fastrnn.LSTM(3, 5)
-    assert layer.quantize("bfloat16").path == "float32 multiply-add"
-    assert layer.quantize("int8").path in paths[fastrnn.cpu_info()["isa"]]
+    for precision in PRECISIONS:
+        assert fastrnn.LSTM(3, 5).quantize(precision).path in paths[precision]
 
 
 @each_precision
@@ -203,6 +208,14 @@ def test_not_numbers_stay_in_their_row(precision):
         assert_same_bits(y[1, :2].copy(), clean[1, :2].copy())
         if precision == "int8" or np.isnan(bad):
             assert np.isnan(y[1, 2:]).all()
+
+
+def test_infinity_reaches_bfloat16():
+    layer = fastrnn.RNN(3, 2, nonlinearity="linear", bias=False)
+    layer.set_parameters(weight_ih_l0=np.ones((2, 3)))
+    x = np.array([[[1, np.inf, 2]], [[1, -np.inf, 2]], [[1, 2, 3e38]]], "float32")
+    np.testing.assert_array_equal(layer.quantize("bfloat16")(x)[0][:, 0, 0] > 1e38, [True, False, True])
+    assert np.isinf(layer.quantize("bfloat16")(x)[0][:2]).all()
 
 
 @each_precision

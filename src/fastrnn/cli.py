@@ -88,7 +88,8 @@ def info(arguments: argparse.Namespace) -> None:
     print(f"fastrnn           {fastrnn.__version__}")
     compiled, detected = ", ".join(cpu["compiled"]), ", ".join(cpu["detected"])
     print(f"instruction sets  compiled: {compiled}; detected: {detected}; used: {cpu['isa']}")
-    print(f"precisions        {', '.join(cpu['dtypes'])}")
+    low = ", ".join(f"{precision} by {path}" for precision, path in cpu["low_precision"].items())
+    print(f"precisions        {', '.join(cpu['dtypes'])}; for inference {low}")
     print(f"threads           {cpu['threads']}")
 
 

@@ -4,38 +4,46 @@ from __future__ import annotations
 
 from mutant import ENGINE, LAYERS, Mutant
 
-PRODUCTS = "csrc/quant.h"
+ROWS = "csrc/quant_rows.h"
+DOTS = "csrc/quant_dots.h"
+WIDE = "csrc/quant_wide.h"
 FACE = LAYERS + "quantized.py"
 
 
-def low(name: str, file: str, old: str, new: str, test: str) -> Mutant:
-    """A fault by its test; sources of the engine are compiled again."""
-    precision = None if file == FACE else "float32"
-    return Mutant(f"low-{name}", file, old, new, f"test_quantized.py::{test}", precision)
+def low(name: str, file: str, old: str, new: str, test: str, needs: str | None = None) -> Mutant:
+    """A fault by its test; sources of the engine are compiled again, wide products where no others can be chosen."""
+    precision, isa = None if file == FACE else "float32", "base" if file == WIDE else None
+    return Mutant(f"low-{name}", file, old, new, f"test_quantized.py::{test}", precision, isa, needs)
 
 
-def exact(N: int, I: int, H: int, cell: str, ids: bool = False) -> str:
-    return f"test_int8_against_exact_integers[{N}-{I}-{H}-{ids}-{cell}]"
-
-
-def rounded(N: int, I: int, H: int, L: int, cell: str, ids: bool = False) -> str:
-    return f"test_bfloat16_is_float32_with_rounded_weights[{N}-{I}-{H}-{L}-{ids}-{cell}]"
+def exact(N: int, I: int, H: int, cell: str, ids: bool = False, precision: str = "int8") -> str:
+    return f"test_against_exact_products[{N}-{I}-{H}-{ids}-{cell}-{precision}]"
 
 
 LOW_PRECISION = [
-    low("rows-of-128-levels", PRODUCTS, "factor = m > LEAST_ROW ? 127 / m", "factor = m > LEAST_ROW ? 128 / m",
+    low("rows-of-128-levels", ROWS, "factor = m > LEAST_ROW ? 127 / m", "factor = m > LEAST_ROW ? 128 / m",
         "test_int8_counts_exactly"),
-    low("rows-cut-off", PRODUCTS, "a * factor + NEAREST", "a * factor - 0.5f + NEAREST", exact(5, 18, 33, "gru")),
-    low("nan-is-a-number", PRODUCTS, "*scale = lane_sum(zeros) + (m", "*scale = (m",
+    low("rows-cut-off", ROWS, "a * factor + NEAREST", "a * factor - 0.5f + NEAREST", exact(5, 18, 33, "gru")),
+    low("nan-is-a-number", ROWS, "scale[0] = lane_sum(zeros) + (m", "scale[0] = (m",
         "test_not_numbers_stay_in_their_row[int8]"),
-    low("even-bytes-twice", PRODUCTS, "odd, odd_bytes(w), ", "odd, even_bytes(w), ",
-        exact(1, 67, 150, "lstm")),
-    low("first-block-lost", PRODUCTS, "scales : NULL, k == 0, ", "scales : NULL, 1, ",
-        exact(7, 530, 16, "lstm")),
-    low("last-number-lost", PRODUCTS, "        if (p->rest) {", "        if (p->rest > 1) {",
-        rounded(1, 67, 151, 2, "lstm")),
-    low("blocks-start-anew", PRODUCTS, "k ? (const real *const *)out + m : init + m, k ? out_offset : init_offset",
-        "init + m, init_offset", rounded(4, 130, 70, 1, "rnn-tanh")),
+    low("inf-is-a-number", ROWS, "v_real(rounded), a + a)", "v_real(rounded), a - a)",
+        "test_infinity_reaches_bfloat16"),
+    low("rows-truncated", ROWS, "bits + 0x7fff + (bits >> 16 & 1);", "bits;",
+        exact(5, 18, 33, "gru", precision="bfloat16")),
+    low("halves-swapped", ROWS, "v_bits(high) | (v_bits(low) >> 16 & 0xffff)",
+        "v_bits(low) | (v_bits(high) >> 16 & 0xffff)", exact(5, 18, 33, "gru", precision="bfloat16"), "vdpbf16ps"),
+    low("weights-without-sign", DOTS, "i_load(b) ^ i_set((int32_t)0x80808080)", "i_load(b)",
+        exact(1, 67, 150, "lstm"), "vpdpbusd"),
+    low("sum-begins-at-nothing", DOTS, "v_real(i_broadcast(a_scale + 1) * -128)", "v_set(0)",
+        exact(5, 18, 33, "gru"), "vpdpbusd"),
+    low("second-panel-reads-the-first", DOTS, "dot_weights(storage, b + (v / vectors) * step.b + ",
+        "dot_weights(storage, b + ", exact(1, 67, 150, "lstm"), "vpdpbusd"),
+    low("even-bytes-twice", WIDE, "odd, odd_bytes(w), ", "odd, even_bytes(w), ", exact(1, 67, 150, "lstm")),
+    low("first-block-lost", WIDE, "scales : NULL, k == 0}", "scales : NULL, 1}", exact(7, 530, 16, "lstm")),
+    low("low-number-twice", WIDE, "v_fma(high, high_number(w), ", "v_fma(high, low_number(w), ",
+        exact(1, 67, 150, "lstm", precision="bfloat16")),
+    low("blocks-start-anew", WIDE, "k ? (const real *const *)out + m : init + m, k ? out_offset : init_offset",
+        "init + m, init_offset", exact(7, 530, 16, "lstm", precision="bfloat16")),
     low("id-of-another-byte", ENGINE + "quantized.pxi",
         "lanes_of + v * VLEN, bit, scale", "lanes_of + v * VLEN, 0, scale",
         exact(5, 18, 33, "gru", ids=True)),

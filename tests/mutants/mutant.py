@@ -18,6 +18,8 @@ class Mutant:
     new: str
     test: str  # node id below tests/
     precision: str | None = None  # of the engine to compile again; None where the fault is in Python
+    isa: str | None = None  # the instruction set to plant it in; None for the one that the run is of
+    needs: str | None = None  # an instruction of low precision, without which the fault cannot show
 
 
 def equations(cell: str, precision: str = "float32", resets: bool = False) -> str:

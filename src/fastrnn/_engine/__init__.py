@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 INSTRUCTION_SETS = ("base", "avx2", "avx512")
 PRECISIONS = ("float32", "float64")
+LOW_PRECISIONS = {"bfloat16": 1, "int8": 2}  # the engines' numbers
 MISSING = "fastrnn's compiled engine is missing: install fastrnn from a wheel, or by pip where there is a C compiler"
 
 
@@ -75,15 +76,20 @@ def load(dtype: str) -> ModuleType:
 
 
 def cpu_info() -> dict[str, Any]:
-    """Return the instruction sets compiled, detected and used, the precisions, and the number of threads."""
+    """Return the instruction sets compiled, detected and used, the precisions, and the number of threads.
+
+    "low_precision" names the instructions by which the products of `layer.quantize` are computed.
+    """
     from fastrnn._threads import get_num_threads
 
     isa = instruction_set()
+    path = load("float32").quantized_path
     return {
         "compiled": list(compiled()),
         "detected": list(detected()),
         "isa": isa,
         "dtypes": list(compiled()[isa]),
+        "low_precision": {precision: path(number) for precision, number in LOW_PRECISIONS.items()},
         "threads": get_num_threads(),
     }
 

@@ -59,12 +59,11 @@ cdef extern from "gemm.h" nogil:
 cdef extern from "quant.h" nogil:
     int FULL_PRECISION, BFLOAT16, INT8
     ctypedef struct LowProduct:
-        int rest
         Py_ssize_t rows
     Py_ssize_t low_rows(int storage, Py_ssize_t K)
-    Py_ssize_t quantized_words(Py_ssize_t K)
+    Py_ssize_t rounded_words(int storage, Py_ssize_t K)
     void low_place(int storage, Py_ssize_t K, Py_ssize_t k, Py_ssize_t* row, int* bit)
-    void quantize_row(const real* x, Py_ssize_t K, real* q, real* scale)
+    void round_row(int storage, const real* x, Py_ssize_t K, real* q, real* scale)
     vec low_gather(int storage, const real* lanes, int bit, const real* scale)
     LowProduct low_product(int storage, Py_ssize_t K, const Panels* b, Py_ssize_t init_panel, Py_ssize_t out_panel)
     void low_panels(const LowProduct* p, int first, int end, int rows, const_row* a, const_row* a_scales,
@@ -72,9 +71,9 @@ cdef extern from "quant.h" nogil:
     const char* low_path(int storage)
 
 cdef struct RoundedRows:
-    # rows as int8 products take them
-    real* rows             # [count][2 * quantized_words]
-    real* scales           # [count]
+    # rows as products of low precision take them: round_row
+    real* rows             # [count][rounded_words]
+    real* scales           # [count][2]
     const_row* row_of      # [count]
     const_row* scale_of    # [count]
 

@@ -61,7 +61,7 @@ cdef struct Forward:
     const_row* zero_rows            # [R] -> zeros
     real** h_out                    # [rows of a step] -> [P]: where the projected belongs
     real** y_out
-    RoundedRows rounded             # of int8 weights: the rows to be multiplied
+    RoundedRows rounded             # of weights in low precision: the rows to be multiplied
     Masks masks
     real* h_seen                    # [R, P]: behind the state's mask, where there is one
     real* c_before                  # [R, H]: states before the step of inference with zoneout
@@ -295,7 +295,7 @@ cdef struct Sweep:
 cdef void sweep(Forward* f, const Part* part, const Panels* b, const_row* h, int count, bint started,
                 gates_forward gates) noexcept nogil:
     """Add a product to the input's share of the step, and end the tiles by the gates."""
-    if f.w.storage == INT8:
+    if f.w.storage != FULL_PRECISION:
         h = round_rows(f, h, count, f.w.H)
     cdef Sweep s = Sweep(f, part, b, h, count, started, gates)
     if f.shares == 1:

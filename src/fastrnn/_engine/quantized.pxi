@@ -1,8 +1,8 @@
 # Weights of low precision, for inference: the forward pass of forward.pxi with products from quant.h.
 #
-# Everything but the products is float32's: biases, gates, states, and the sums before the gates. bfloat16 weights
-# multiply float32 rows; int8 weights multiply rows that are rounded to int8 first, each with a scale of its own, so that
-# a row's result depends on nothing but the row.
+# Everything but the products is float32's: biases, gates, states, and the sums before the gates. The rows that weights
+# multiply are rounded as they are, in int8 each with a scale of its own, so that a row's result depends on nothing but
+# the row.
 
 cdef class QuantizedWeights(Weights):
     """The parameters of one layer and direction in low precision; converted once, and nothing of float32 is kept."""
@@ -111,21 +111,21 @@ cdef void pack_scales(const Layout* a, const Part* part, Py_ssize_t rows, Panels
 cdef void place_rounded(Forward* f, char** space) noexcept nogil:
     """Room for the longest rows that a step or a chunk multiplies."""
     cdef Py_ssize_t M = f.chunk * (f.n1 - f.n0), K = f.w.H if f.ids != NULL else max(f.w.I, f.w.H)
-    if f.w.storage != INT8:
+    if f.w.storage == FULL_PRECISION:
         M = 0
-    f.rounded.rows = <real*>carve(space, M * 2 * quantized_words(K) * sizeof(real))
-    f.rounded.scales = <real*>carve(space, M * sizeof(real))
+    f.rounded.rows = <real*>carve(space, M * rounded_words(f.w.storage, K) * sizeof(real))
+    f.rounded.scales = <real*>carve(space, M * 2 * sizeof(real))
     f.rounded.row_of = <const_row*>carve(space, M * sizeof(real*))
     f.rounded.scale_of = <const_row*>carve(space, M * sizeof(real*))
 
 
 cdef const_row* round_rows(Forward* f, const_row* rows, Py_ssize_t count, Py_ssize_t K) noexcept nogil:
-    """rows IN [count] -> [K]; return them as int8 products take them."""
+    """rows IN [count] -> [K]; return them rounded."""
     cdef RoundedRows* q = &f.rounded
-    cdef Py_ssize_t m, words = 2 * quantized_words(K)
+    cdef Py_ssize_t m, words = rounded_words(f.w.storage, K)
     for m in range(count):
-        q.row_of[m], q.scale_of[m] = q.rows + m * words, q.scales + m
-        quantize_row(rows[m], K, q.rows + m * words, q.scales + m)
+        q.row_of[m], q.scale_of[m] = q.rows + m * words, q.scales + 2 * m
+        round_row(f.w.storage, rows[m], K, q.rows + m * words, q.scales + 2 * m)
     return q.row_of
 
 
@@ -135,7 +135,7 @@ cdef void multiply_low(const Sweep* s, const Group* group, real** stack_rows) no
     cdef int offset = s.part.first * VLEN
     cdef LowProduct product = low_product(s.f.w.storage, step.H, s.b, step.input_step, group.rows * TILE_STEP * VLEN)
     if not s.started:
-        product.rows = product.rest = 0
+        product.rows = 0
     low_panels(&product, group.panel, group.panel + group.panels, group.rows, s.h + group.row,
                s.f.rounded.scale_of + group.row, step.inputs + group.row, group.panel * step.input_step + offset,
                stack_rows, offset)
@@ -149,9 +149,7 @@ cdef struct LowProjection:
 
 cdef void project_low(Forward* f, Py_ssize_t M) noexcept nogil:
     """z = bias + W x for the M rows that project_input has listed."""
-    cdef LowProjection p = LowProjection(f, f.x_rows, <int>M)
-    if f.w.storage == INT8:
-        p.x = round_rows(f, f.x_rows, M, f.w.I)
+    cdef LowProjection p = LowProjection(f, round_rows(f, f.x_rows, M, f.w.I), <int>M)
     run_phase(f.team, project_low_share, &p, f.shares)
 
 

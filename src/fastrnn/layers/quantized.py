@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrnn import _engine
+from fastrnn._engine import LOW_PRECISIONS
 from fastrnn.layers.recurrent import Recurrent
 
 Array = NDArray[Any]
 
-PRECISIONS = {"bfloat16": 1, "int8": 2}  # the engine's numbers
 CODES = {"bfloat16": np.uint16, "int8": np.int8}
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -23,10 +23,10 @@ class Quantized(Recurrent):
     It is called, and streams, as the layer that it was made of; the weights are converted once, and later changes of
     that layer do not reach it. Biases, states, gates and results are float32.
 
-    "bfloat16": weights round to the nearest bfloat16, ties to even; products and sums are float32's, so that results
-    are those of a float32 layer with such weights, bit for bit. "int8": each row w of a weight matrix becomes
-    round(127 w / max |w|) and the scale max |w| / 127, and so does each row that a step multiplies by it, x and h;
-    integer products are summed exactly in 32 bits (K <= 133,000). A row of x that holds nan or inf gives nan.
+    "bfloat16": weights, and what a step multiplies by them, x and h, round to the nearest bfloat16, ties to even; their
+    products are exact, and added in float32. "int8": each row w of a weight matrix becomes
+    round(127 w / max |w|) and the scale max |w| / 127, and so does each row that a step multiplies by it; integer
+    products are summed exactly in 32 bits (K <= 133,000), and a row of x that holds nan or inf gives nan.
 
     Attributes
     ----------
@@ -53,8 +53,8 @@ class Quantized(Recurrent):
     precision: str
 
     def __init__(self, layer: Recurrent, precision: str) -> None:
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        if precision not in LOW_PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(LOW_PRECISIONS)}, got {precision!r}")
         if isinstance(layer, Quantized):
             raise TypeError(f"layer is quantized already, to {layer.precision}")
         others = [name for name in layer.parameters if not name.startswith(WEIGHTS)]
@@ -84,7 +84,7 @@ class Quantized(Recurrent):
         engine = _engine.load("float32")
         self._packs = [
             engine.QuantizedWeights(
-                PRECISIONS[self.precision], self._number, self._given_traits, len(ih), self.hidden_size,
+                LOW_PRECISIONS[self.precision], self._number, self._given_traits, len(ih), self.hidden_size,
                 ih.astype(np.int32), hh.astype(np.int32), *rest,
             )
             for (ih, hh), rest in zip(codes, self._rest, strict=True)
@@ -103,7 +103,7 @@ class Quantized(Recurrent):
     @property
     def path(self) -> str:
         """The instructions that compute the products."""
-        return str(_engine.load("float32").quantized_path(PRECISIONS[self.precision]))
+        return str(_engine.load("float32").quantized_path(LOW_PRECISIONS[self.precision]))
 
     def _weights(self, engine: Any) -> tuple[list[Any], tuple[int, ...]]:
         return self._packs, ()

@@ -1,6 +1,7 @@
-"""Weights of low precision: the arithmetic of `layer.quantize`, in exact integers.
+"""Weights of low precision: the arithmetic of `layer.quantize`, in exact products.
 
-A `QuantizedMatrix` stands where a float matrix stands in the cells' equations, and rounds what it is multiplied by.
+A `RoundedMatrix` or `QuantizedMatrix` stands where a float matrix stands in the cells' equations, and rounds what it is
+multiplied by.
 """
 
 from __future__ import annotations
@@ -29,6 +30,13 @@ def levels(rows: Array) -> tuple[Array, Array]:
     return np.rint(rows * factor).astype(np.int64), most / np.float32(127)
 
 
+class RoundedMatrix(np.ndarray[Any, Any]):
+    """A matrix (G·H, K) of numbers of bfloat16; ``rows @ matrix.T`` rounds the rows likewise."""
+
+    def __rmatmul__(self, rows: Any) -> Any:  # self is a transpose, or a part of one
+        return bfloat16(np.asarray(rows)) @ np.asarray(self)
+
+
 class QuantizedMatrix(np.ndarray[Any, Any]):
     """A matrix (G·H, K) of integer levels times each row's scale; ``rows @ matrix.T`` rounds the rows likewise."""
 
@@ -40,6 +48,6 @@ class QuantizedMatrix(np.ndarray[Any, Any]):
 def quantized(matrix: Array, precision: str) -> Array:
     """Return a weight matrix (G·H, K) as a layer of low precision has it, in float64."""
     if precision == "bfloat16":
-        return bfloat16(matrix.astype(np.float64))
+        return bfloat16(matrix.astype(np.float64)).view(RoundedMatrix)
     q, scale = levels(matrix)
     return (q * scale.astype(np.float64)).view(QuantizedMatrix)
