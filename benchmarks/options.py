@@ -70,6 +70,15 @@ OPTIONS = [
     Option(Cell("GRU", {"layer_norm": True}), "Ba et al. 2016"),
     Option(Cell("MinGRU"), "Feng et al. 2024", Cell("GRU")),
     Option(Cell("MinLSTM"), "Feng et al. 2024", Cell("LSTM")),
+    *[
+        Option(Cell(name, {option: p}), source)
+        for option, p, source in (
+            ("input_dropout", 0.3, "Gal and Ghahramani 2016"),
+            ("recurrent_dropout", 0.3, "Gal and Ghahramani 2016"),
+            ("zoneout", 0.1, "Krueger et al. 2017"),
+        )
+        for name in ("RNN", "LSTM", "GRU")
+    ],
     Option(Cell("GRU", {"clip": 3}), ONNX),
     Option(Cell("GRU", {"activations": ("hard_sigmoid", "softsign")}), ONNX),
     Option(Cell("GRU", {"reset_after": False}), "Cho et al. 2014"),

@@ -342,6 +342,7 @@ BAD_PARAMS = [
     ({"input_dropout": 0.5}, ValueError, "input_dropout needs embedding_size, got None"),
     ({"embedding_dropout": 0.5}, ValueError, "embedding_dropout needs embedding_size, got None"),
     ({"output_dropout": 1}, ValueError, "output_dropout must be a number from 0 to below 1, got 1"),
+    ({"recurrent_dropout": 1}, ValueError, "recurrent_dropout must be a number from 0 to below 1, got 1"),
     ({"temporal_penalty": -1}, ValueError, "temporal_penalty must be a number from 0 upwards, got -1"),
     ({"cell": "mlp"}, ValueError, "cell must be one of lstm, gru, rnn, mingru, minlstm, got 'mlp'"),
     ({"hidden_size": 0}, ValueError, "hidden_size must be at least 1, got 0"),

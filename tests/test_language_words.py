@@ -161,7 +161,7 @@ def test_initial_values():
 
 
 def test_dropout_acts_in_training_alone():
-    drop = {"input_dropout": 0.5, "output_dropout": 0.5, "embedding_dropout": 0.5}
+    drop = {"input_dropout": 0.5, "output_dropout": 0.5, "embedding_dropout": 0.5, "recurrent_dropout": 0.5}
     model = fitted(**drop, random_state=3)
     assert_same_bits(parameters(model), parameters(fitted(**drop, random_state=3)))
     assert model.score(OTHER) == model.score(OTHER)

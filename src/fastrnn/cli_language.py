@@ -111,6 +111,7 @@ MODEL_OPTIONS = [
     Option("--dropout", "dropout", 0.0, fraction, "between layers", "P"),
     Option("--input-dropout", "input_dropout", 0.0, fraction, "on the embedding's output", "P"),
     Option("--output-dropout", "output_dropout", 0.0, fraction, "on the last layer's output", "P"),
+    Option("--recurrent-dropout", "recurrent_dropout", 0.0, fraction, "on what recurrent weights read", "P"),
     Option("--embedding-dropout", "embedding_dropout", 0.0, fraction, "of whole rows of the embedding", "P"),
     Option("--activation-penalty", "activation_penalty", 0.0, from_zero, "on the outputs' size", "X"),
     Option("--temporal-penalty", "temporal_penalty", 0.0, from_zero, "on the outputs' change in time", "X"),

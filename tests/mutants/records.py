@@ -21,9 +21,10 @@ from timing import TIMING
 from torch_modules import TORCH_MODULES
 from training import TRAINING
 from traits import TRAITS
+from variational import VARIATIONAL
 
 MUTANTS = [
     *RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *KERAS_AND_ONNX, *LEARNING, *LOW_PRECISION, *MEMORY,
     *MINIMAL, *MODEL_STREAMS, *NORMALIZATION, *ROWS, *SEQUENCE_MODELS, *SESSIONS, *TIMING, *TORCH_MODULES, *TRAINING,
-    *TRAITS,
+    *TRAITS, *VARIATIONAL,
 ]  # fmt: skip

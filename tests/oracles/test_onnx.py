@@ -421,7 +421,10 @@ CELL_OPTIONS = {
     "gru-before": ("GRU", {"reset_after": False, "activations": (("scaled_tanh", 0.9, 1.1), ("leaky_relu", 0.3))}),
     "rnn": ("RNN", {"nonlinearity": ("affine", 0.5, 0.1), "clip": 0.9}),
     "rnn-default": ("RNN", {"nonlinearity": "hard_sigmoid"}),
-    "in-training-only": ("GRU", {"dropout": 0.5, "weight_dropout": 0.5}),
+    "in-training-only": (
+        "GRU",
+        {"dropout": 0.5, "weight_dropout": 0.5, "input_dropout": 0.5, "recurrent_dropout": 0.5},
+    ),
 }
 
 

@@ -16,7 +16,7 @@ class Weights:
     def __init__(
         self,
         cell: int,
-        traits: tuple[list[tuple[int, float, float]], float | None, bool],
+        traits: tuple[list[tuple[int, float, float]], float | None, bool, tuple[float, float]],
         I: int,
         H: int,
         weight_ih: _Array,
@@ -71,6 +71,7 @@ def stack_forward(
     keep: bool,
     hold: bool,
     dropout: tuple[int, int, float] | None,
+    drawn: tuple[tuple[int, int, float, int], ...] | None,
 ) -> list[Kept] | None: ...
 def stack_backward(
     weights: list[Weights],
@@ -86,6 +87,7 @@ def stack_backward(
     watched: list[_Array] | None,
     hold: bool,
     dropout: tuple[int, int, float] | None,
+    drawn: tuple[tuple[int, int, float, int], ...] | None,
     places: NDArray[int64] | None = None,
 ) -> None: ...
 
@@ -116,6 +118,7 @@ def segments_forward(
     c_final: _Array | None,
     hold: bool,
     dropout: tuple[int, int, float] | None,
+    drawn: tuple[tuple[int, int, float, int], ...] | None,
     steps: int,
     kept: int,
     half: bool,

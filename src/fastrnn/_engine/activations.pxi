@@ -27,6 +27,8 @@ cdef struct Traits:
     bint coupled            # LSTM: f = 1 - i
     Activation f, g, h      # of the gates, of the candidate and of the cell; an RNN has f alone
     const real* peephole    # LSTM [3, H]: what i, f and o see of the cell, or NULL
+    bint zoned              # zoneout of the states that the cell gives: see zoneout.pxi
+    real zone_c, zone_h     # with which probability c and h stay
 
 
 cdef inline vec activate(int kind, const Activation* f, vec z) noexcept nogil:
@@ -80,7 +82,7 @@ cdef inline vec slope(int kind, const Activation* f, vec y) noexcept nogil:
         return v_select_lt(v_set(0), y, v_set(1), y + f.alpha)
     if kind == SOFTSIGN:
         return (1 - v_abs(y)) * (1 - v_abs(y))
-    return -v_expm1_neg(-y)
+    return -v_expm1_neg(-v_relu(y))  # below zero where zoneout kept another value, and no gradient comes
 
 
 cdef vec activate_one(const Activation* f, vec z) noexcept nogil:
@@ -121,13 +123,15 @@ cdef Activation make_activation(given, clip):
 
 cdef Traits make_traits(int cell, given):
     """given: the activations of f, g and h, as many as the cell has; the clip of what the weights give, which h never
-    sees, or None; coupled."""
+    sees, or None; coupled; the zoneout of c and h."""
     cdef Traits t
-    activations, clip, coupled = given
+    activations, clip, coupled, zoneout = given
+    cdef double zone_c = zoneout[0], zone_h = zoneout[1]
     t.f = make_activation(activations[0], clip)
     t.g = make_activation(activations[min(1, len(activations) - 1)], clip)
     t.h = make_activation(activations[len(activations) - 1], None)
     t.coupled, t.peephole = coupled, NULL
+    t.zone_c, t.zone_h, t.zoned = <real>zone_c, <real>zone_h, zone_c > 0 or zone_h > 0
     if cell == RNN:
         t.plain = t.f.kind <= LINEAR
     elif cell in (MINGRU, MINLSTM):  # whose gates are sigmoids always

@@ -18,6 +18,9 @@ cdef struct Backward:
     Py_ssize_t t0, t1               # their times
     Rows x, h_kept, c_kept, gates_kept, dy, dx, watched
     const int64_t* ids              # IN  [T, N] by the strides of x, or NULL
+    const int64_t* symbols          # IN  [T, N] by the steps of symbol_rows: the ids by which masks were drawn
+    Rows symbol_rows
+    Masks masks
     const real* h0                  # IN  [N, P] or NULL: the states before them
     const real* c0                  # IN  [N, H] or NULL
     const int32_t* last0            # IN  [N] or NULL at the sequence's start: see Forward's `last`
@@ -63,6 +66,13 @@ cdef struct Backward:
     real* dproducts                 # as the block's dz: the gradients of U h', where it is normalised
     real* norm_sums                 # [N, norm_row]: each row's share of the gradients of the norms
     Py_ssize_t norm_row
+    real* x_seen                    # [block, I], h_seen [block, P]: behind their masks, where they have any
+    real* h_seen
+    real* dh_seen                   # [N, carry_row]: the gradient of a masked state
+    real** dh_seen_rows             # [N]
+    real* c_given                   # [block, state_row]: what the cell gave before zoneout
+    real* dh_held                   # [N, carry_row], dc_held [N, state_row]: what goes past the cell by zoneout
+    real* dc_held
 
 
 cdef inline Py_ssize_t block_steps(Py_ssize_t T, Py_ssize_t N) noexcept nogil:
@@ -112,6 +122,21 @@ cdef void place_backward(Backward* b, char** space) noexcept nogil:
         place_back_projection(b, space)
     if b.w.normed:
         place_back_norm(b, space)
+    if b.masks.drawn:
+        place_back_masks(b, space)
+
+
+cdef void place_back_masks(Backward* b, char** space) noexcept nogil:
+    cdef Masks* m = &b.masks
+    cdef Py_ssize_t N = b.steps.N, M = b.block.rows
+    place_masks(m, b.w, N, b.ids != NULL, space)
+    b.x_seen = <real*>carve(space, M * m.I * sizeof(real) if m.input.threshold else 0)
+    b.h_seen = <real*>carve(space, M * m.P * sizeof(real) if m.state.threshold else 0)
+    b.dh_seen = <real*>carve(space, N * b.carry_row * sizeof(real) if m.state.threshold else 0)
+    b.dh_seen_rows = <real**>carve(space, N * sizeof(real*))
+    b.c_given = <real*>carve(space, M * b.state_row * sizeof(real) if m.held_c.threshold else 0)
+    b.dh_held = <real*>carve(space, N * b.carry_row * sizeof(real) if m.held_h.threshold else 0)
+    b.dc_held = <real*>carve(space, N * b.state_row * sizeof(real) if m.held_c.threshold else 0)
 
 
 cdef void place_back_projection(Backward* b, char** space) noexcept nogil:
@@ -146,6 +171,10 @@ cdef void start_backward(Backward* b) noexcept nogil:
         start_back_projection(b)
     if b.w.normed:
         memset(b.norm_sums, 0, max(b.steps.N, 1) * b.norm_row * sizeof(real))
+    if b.masks.drawn:
+        start_masks(&b.masks, 0, b.steps.N)
+        for n in range(b.steps.N):
+            b.dh_seen_rows[n] = b.dh_seen + n * b.carry_row
     if b.d_peephole != NULL:
         memset(b.d_peephole, 0, 3 * H * sizeof(real))
     for n in range(b.steps.N):
@@ -184,6 +213,8 @@ cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
         point_back(b, &back, s.t, n, m)
         if w.projected:  # everything that reaches h has gone through R already
             back.dh, back.dy, back.watched = b.dhidden_rows[s.n0 + k - s.k0], NULL, NULL
+        elif b.masks.drawn:
+            part_gradient(b, &back, s.t, n)
         if whole:
             b.t_of[m], b.n_of[m] = s.t, n
             b.h_prev[m], b.reset_h[m] = back.h_prev, back.gates + 3 * w.H
@@ -192,6 +223,10 @@ cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
         CELLS[w.cell].backward(&back)
         if w.normed:
             sums_backward(w, &back, b.dproducts + (back.dz - b.block.dz))
+        if b.masks.held_c.threshold:
+            join_row(back.dc, b.dc_held + n * b.state_row, back.first, back.end)
+        if b.masks.held_h.threshold and not w.projected:
+            join_row(back.dh, b.dh_held + n * b.carry_row, back.first, back.end)
 
 
 cdef inline Back begin_back(const Backward* b, const Span* s) noexcept nogil:
@@ -216,6 +251,8 @@ cdef void point_back(const Backward* b, Back* back, Py_ssize_t t, Py_ssize_t n, 
         if b.c0 != NULL:
             back.c_prev = b.c0 + n * back.H
     back.h, back.c = row_at(&b.h_kept, t, n), row_at(&b.c_kept, t, n)
+    if b.masks.held_c.threshold:
+        back.c = b.c_given + m * b.state_row
     back.gates = row_at(&b.gates_kept, t, n)
     back.dh, back.dc = b.dh + n * b.carry_row, b.dc + n * b.state_row
     back.dy = NULL if b.dy.data == NULL else row_at(&b.dy, t, n)
@@ -234,6 +271,8 @@ cdef void step_arrived(Backward* b, const Span* s) noexcept nogil:
     for k in range(s.k0, s.k1):
         m = s.m + k - s.k0
         point_back(b, &back, s.t, rows[k], m)
+        if b.masks.drawn:
+            part_gradient(b, &back, s.t, rows[k])
         for j from s.q0 * columns <= j < s.q1 * columns by VLEN:
             dz = <real*>b.projection.dz_rows[m] + j // columns * b.projection.rows * columns + j % columns
             if j >= P:
@@ -241,6 +280,8 @@ cdef void step_arrived(Backward* b, const Span* s) noexcept nogil:
                 continue
             v_store(dz, loss_gradient(&back, j, lanes(P, j)))
             v_store(back.dh + j, v_set(0))
+        if b.masks.held_h.threshold:
+            join_row(back.dh, b.dh_held + rows[k] * b.carry_row, 0, P)
 
 
 cdef void step_projection(Backward* b, const Span* s) noexcept nogil:
@@ -272,6 +313,9 @@ cdef void step_candidate(Backward* b, const Span* s) noexcept nogil:
          b.dreset_rows + s.n0, columns)
     for k in range(s.k0, s.k1):
         point_back(b, &back, s.t, rows[k], s.m + k - s.k0)
+        if b.masks.state.threshold:
+            multiply_row(b.dreset_rows[s.n0 + k - s.k0] + back.first, b.dreset_rows[s.n0 + k - s.k0] + back.first,
+                         b.masks.of_state + rows[k] * b.w.P + back.first, back.end - back.first)
         gru_reset_backward(&back, b.dreset_rows[s.n0 + k - s.k0])
 
 
@@ -283,9 +327,11 @@ cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
     cdef size_t c_width = (min(s.u1 * columns, b.state_row) - c_first) * sizeof(real)
     cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.state)
     cdef real** dh = b.dh_rows + s.n0
-    if b.w.layout.state.vectors:
-        for k in range(s.k0, s.k1):
-            dh[k - s.k0] = b.dh + rows[k] * b.carry_row
+    for k in range(s.k0, s.k1):
+        dh[k - s.k0] = b.dh + rows[k] * b.carry_row
+    if b.masks.state.threshold:
+        carry_masked(b, s, rows, &inner)
+    elif b.w.layout.state.vectors:
         gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, s.q0, s.q1, <const_row*>dh, columns, dh, columns)
     for k in range(s.k0, s.k1):
         if b.previous[s.t * b.steps.N + rows[k]] == ZERO:
@@ -425,14 +471,18 @@ cdef void scatter_share(void* argument, int share, int rank) noexcept nogil:
     cdef int p, v, n, first = share_end(a.count, b.block.shares, share - 1)
     cdef real* to
     cdef real* row
+    cdef vec scale
     for m in range(job.M):
+        scale = v_set(scale_of(&b.masks, b.n_of[m],
+                               b.symbols[b.t_of[m] * b.symbol_rows.t_step + b.n_of[m] * b.symbol_rows.n_step]))
         row = <real*>b.d_ih.data + b.ids[b.t_of[m] * b.x.t_step + b.n_of[m] * b.x.n_step] * b.d_ih.k_step
         for p in range(first, share_end(a.count, b.block.shares, share)):
             for v in range(part_vectors(a, &a.input, p)):
                 unit = unit_of(a, p, v)
                 n = lanes(a.H, unit)
                 to = row + a.order[v] * a.H + unit
-                v_store_n(to, v_load_n(to, n) + v_load(b.block.dz + (p * b.block.rows + m) * a.width * VLEN + v * VLEN), n)
+                v_store_n(to, v_fma(scale, v_load(b.block.dz + (p * b.block.rows + m) * a.width * VLEN + v * VLEN),
+                                    v_load_n(to, n)), n)
 
 
 cdef void peephole_share(void* argument, int share, int rank) noexcept nogil:
@@ -471,6 +521,8 @@ cdef void send_share(void* argument, int share, int rank) noexcept nogil:
          b.dx_rows + first, TILE_VECTORS * VLEN)
     for m in range(first, end):
         to = row_at(&b.dx, b.t_of[m], b.n_of[m])
+        if b.masks.input.threshold:
+            multiply_row(b.dx_rows[m], b.dx_rows[m], b.masks.of_input + b.n_of[m] * b.w.I, b.w.I)
         if b.add:
             for i in range(b.w.I):
                 to[i] += b.dx_rows[m][i]
@@ -486,6 +538,10 @@ cdef void end_block(Backward* b, Py_ssize_t M, bint last) noexcept nogil:
     cdef Finish job = Finish(b, M)
     cdef Block state = b.block
     cdef Py_ssize_t m
+    for m in range(M if b.ids == NULL else 0):
+        b.x_rows[m] = row_at(&b.x, b.t_of[m], b.n_of[m])
+    if b.masks.drawn:
+        run_phase(b.block.team, see_share, &job, b.block.shares)
     if b.w.normed:
         state.dz = b.dproducts
     if a.state.vectors:
@@ -502,8 +558,6 @@ cdef void end_block(Backward* b, Py_ssize_t M, bint last) noexcept nogil:
     if b.ids != NULL:
         run_phase(b.block.team, scatter_share, &job, b.block.shares)
         return
-    for m in range(M):
-        b.x_rows[m] = row_at(&b.x, b.t_of[m], b.n_of[m])
     add_weights(&b.block, a, &a.input, b.x_rows, M, b.w.I, &b.input, d_ih)
     if b.dx.data != NULL:
         run_phase(b.block.team, send_share, &job, b.block.shares)

@@ -12,6 +12,7 @@ cdef struct Step:
     const_row* inputs      # IN  [rows] -> [panel 0: width * VLEN], bias and input already summed
     Py_ssize_t input_step  # from panel to panel behind `inputs`
     const_row* h_prev      # IN  [rows] -> [H]
+    const_row* h_seen      # IN  [rows] -> [H], what the products read: h_prev, or that behind a mask
     const_row* c_prev      # IN  [rows] -> [H], LSTM
     real** h               # OUT [rows] -> [H]
     real** c               # OUT [rows] -> [H], LSTM

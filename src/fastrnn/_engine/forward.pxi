@@ -65,6 +65,9 @@ cdef struct Forward:
     real* products                  # [R][panel][width * VLEN]: U h' before its norm, where there is one
     real** product_rows             # [R] -> the vectors that the state feeds
     real* sums                      # [shares][group_tiles][TILE_STEP * VLEN]: normalised, on their way to the gates
+    Masks masks
+    real* h_seen                    # [R, P]: behind the state's mask, where there is one
+    real* c_before                  # [R, H]: states before the step of inference with zoneout
     Step step
 
 
@@ -76,7 +79,7 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
     f.z_rows = <real**>carve(space, M * sizeof(real*))
     f.x_rows = <const_row*>carve(space, M * sizeof(real*))
     f.bias_rows = <const_row*>carve(space, M * sizeof(real*))
-    f.x_copy = <real*>carve(space, M * f.w.I * sizeof(real) if f.ids == NULL and f.x.n_step != f.w.I else 0)
+    f.x_copy = <real*>carve(space, M * f.w.I * sizeof(real) if copies_input(f) else 0)
     f.stack = <real*>carve(space, f.shares * GROUP_ROWS * TILE_STEP * VLEN * sizeof(real))
     f.stack_rows = <real**>carve(space, f.shares * GROUP_ROWS * sizeof(real*))
     f.h_now = <const_row*>carve(space, R * sizeof(real*))
@@ -94,10 +97,19 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
     f.step.c = <real**>carve(space, R * sizeof(real*))
     f.step.y = <real**>carve(space, R * sizeof(real*))
     f.step.gates = <real**>carve(space, R * sizeof(real*))
+    f.step.h_seen = <const_row*>carve(space, R * sizeof(real*)) if f.masks.state.threshold else f.step.h_prev
     if f.w.projected:
         place_projection(f, space)
     if f.w.normed:
         place_products(f, space)
+    if f.masks.drawn:
+        place_masks(&f.masks, f.w, R, f.ids != NULL, space)
+        f.h_seen = <real*>carve(space, R * f.w.P * sizeof(real) if f.masks.state.threshold else 0)
+    f.c_before = <real*>carve(space, R * H * sizeof(real) if overwrites_cells(f) else 0)
+
+
+cdef inline bint copies_input(const Forward* f) noexcept nogil:
+    return f.ids == NULL and (f.x.n_step != f.w.I or f.masks.input.threshold != 0)
 
 
 cdef void place_projection(Forward* f, char** space) noexcept nogil:
@@ -145,6 +157,8 @@ cdef void start_forward(Forward* f) noexcept nogil:
         if w.normed:
             f.product_rows[r] = f.products + (r * w.layout.count * w.layout.width + w.layout.state.first) * VLEN
             f.zero_rows[r] = f.zeros
+    if f.masks.drawn:
+        start_masks(&f.masks, f.n0, f.n1)
     point_inputs(f)
 
 
@@ -173,20 +187,24 @@ cdef void project_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept n
     cdef const Pack* w = f.w
     cdef const Layout* a = &w.layout
     cdef const Steps* steps = f.steps
-    cdef Py_ssize_t s, t, n, k, last, M = 0, I = w.I
-    cdef bint apart = a.count > 1 and f.x.n_step != I
+    cdef Py_ssize_t s, t, n, k, last, symbol, M = 0, I = w.I
+    cdef bint masked = f.masks.input.threshold != 0, apart = a.count > 1 and f.x.n_step != I or masked
     for s in range(begin, end):
         t = time_of(s, steps.T, f.reverse)
         last = place_of(steps, t, f.n1)
         for k in range(place_of(steps, t, f.n0), last):
             n = rows_at(steps, t)[k]
             if f.ids != NULL:
-                gather_row(f, f.ids[t * f.x.t_step + n * f.x.n_step], f.z_rows[M])
+                symbol = f.ids[t * f.x.t_step + n * f.x.n_step]
+                gather_row(f, symbol, scale_of(&f.masks, n, symbol), f.z_rows[M])
             elif apart:
                 if k + AHEAD < last:
                     prefetch_row(row_at(&f.x, t, rows_at(steps, t)[k + AHEAD]), I)
-                copy_row(f.x_copy + M * I, row_at(&f.x, t, n), I)
                 f.x_rows[M] = f.x_copy + M * I
+                if masked:
+                    multiply_row(f.x_copy + M * I, row_at(&f.x, t, n), f.masks.of_input + (n - f.n0) * I, I)
+                else:
+                    copy_row(f.x_copy + M * I, row_at(&f.x, t, n), I)
             else:
                 f.x_rows[M] = row_at(&f.x, t, n)
             M += 1
@@ -197,8 +215,8 @@ cdef void project_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept n
                       f.step.input_step)
 
 
-cdef void gather_row(const Forward* f, Py_ssize_t symbol, real* z) noexcept nogil:
-    """z OUT: the product with a one-hot row is a row of the weights."""
+cdef void gather_row(const Forward* f, Py_ssize_t symbol, real scale, real* z) noexcept nogil:
+    """z OUT: the product with a one-hot row, which may be scaled, is a row of the weights."""
     if f.w.storage != FULL_PRECISION:
         gather_low(f, symbol, z)
         return
@@ -210,7 +228,8 @@ cdef void gather_row(const Forward* f, Py_ssize_t symbol, real* z) noexcept nogi
     for p in range(a.count):
         for v in range(part_vectors(a, &a.input, p)):
             unit = unit_of(a, p, v)
-            v_store(z + v * VLEN, v_load(bias + v * VLEN) + v_load_n(row + a.order[v] * a.H + unit, lanes(a.H, unit)))
+            v_store(z + v * VLEN, v_fma(v_set(scale), v_load_n(row + a.order[v] * a.H + unit, lanes(a.H, unit)),
+                                        v_load(bias + v * VLEN)))
         z += f.step.input_step
         bias += a.width * VLEN
 
@@ -343,19 +362,25 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
         q += 1
 
 
-cdef void sweep_cell(Forward* f, int count, bint started) noexcept nogil:
+cdef void sweep_cell(Forward* f, Py_ssize_t t, int count, bint started) noexcept nogil:
     """The products and gates of a step."""
     cdef const Pack* w = f.w
     cdef const Layout* a = &w.layout
+    if f.masks.state.threshold:
+        see_states(f, t, count)
+    if overwrites_cells(f):
+        keep_cells(f, count)
     if a.candidate.vectors:
-        sweep(f, &a.state, &w.state, f.step.h_prev, count, started, gru_reset_forward)
+        sweep(f, &a.state, &w.state, f.step.h_seen, count, started, gru_reset_forward)
         sweep(f, &a.candidate, &w.candidate, f.reset_rows, count, started, CELLS[w.cell].forward)
     elif w.normed:
         sweep_normed(f, count, started)
     else:
-        sweep(f, &a.state, &w.state, f.step.h_prev, count, started, CELLS[w.cell].forward)
+        sweep(f, &a.state, &w.state, f.step.h_seen, count, started, CELLS[w.cell].forward)
     if w.projected:
         project_hidden(f, count)
+    if w.traits.zoned:
+        hold_states(f, t, count)
 
 
 cdef inline void aim_projection(Forward* f, Py_ssize_t k) noexcept nogil:
@@ -395,7 +420,7 @@ cdef void run_forward(void* argument, int task, int rank) noexcept nogil:
             else:
                 started = begin_step(f, t, &count)
             f.step.inputs = <const_row*>f.z_rows + m
-            sweep_cell(f, count, started)
+            sweep_cell(f, t, count, started)
             m += count
     give_states(f, regular and f.s1 > f.s0)
     denormals_restore(mode)

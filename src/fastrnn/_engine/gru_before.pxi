@@ -25,7 +25,7 @@ cdef inline void gru_reset_rows(const Step* s, const Group* group, real* z, bint
             reset, update = v_load(z + VLEN), v_load(z + 2 * VLEN)
             if plain:
                 reset, update = v_sigmoid(reset), v_sigmoid(update)
-            reset_h = reset * v_load_n(s.h_prev[m] + j, n)
+            reset_h = reset * v_load_n(s.h_seen[m] + j, n)
             v_store_n(s.reset_h + m * H + j, reset_h, n)
             v_store_n(s.h[m] + j, update, n)
             if s.gates != NULL:

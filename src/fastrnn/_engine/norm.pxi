@@ -106,7 +106,7 @@ cdef struct NormedStep:
 cdef void sweep_normed(Forward* f, int count, bint started) noexcept nogil:
     """The products of a step, then its norms and gates, shared out by rows."""
     cdef NormedStep job = NormedStep(f, count)
-    share_product(f.team, f.shares, count, f.step.h_prev, run_of(f.w.P if started else 0), &f.w.state, f.zero_rows, 0,
+    share_product(f.team, f.shares, count, f.step.h_seen, run_of(f.w.P if started else 0), &f.w.state, f.zero_rows, 0,
                   f.product_rows, f.w.layout.width * VLEN)
     run_phase(f.team, normed_share, &job, f.shares)
 

@@ -277,7 +277,7 @@ cdef class Weights:
         """Take parameters: weight_ih [I, G*H], weight_hh [P, G*H] or None, biases [G*H] or None (bias_hh also where no
         weight is recurrent), weight_hr [H, P] or None, peepholes [3*H] or None, gains of the norms of both products
         [G*H] and gain and bias of c's [H], or None; traits: ((kind, alpha, beta) of each activation, clip or None,
-        coupled)."""
+        coupled, zoneout of c and h)."""
         cdef Pack* w = &self.pack
         cdef Layout* a = &w.layout
         cdef char* space = NULL

@@ -211,7 +211,7 @@ cdef void pool_share(void* argument, int share, int rank) noexcept nogil:
             started = point_states(f, s.slots, s.slot + m, l)
             project_input(f, 0, 1)
             f.step.inputs = <const_row*>f.z_rows
-            sweep_cell(f, count, started)
+            sweep_cell(f, 0, count, started)
         for k in range(count):
             s.slots.now[s.slot[m + k]] = 1 if s.slots.now[s.slot[m + k]] == 0 else 0
     denormals_restore(mode)

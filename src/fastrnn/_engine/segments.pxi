@@ -18,7 +18,7 @@ cdef class Segments:
     cdef cnp.ndarray last           # int32 [count + 1, D, N]: the rows' latest real steps there
     cdef dict kept                  # {(group, segment): Kept of each layer}: segments that need not be run again
     cdef list halves                # `Half` of each layer and direction where all is kept in bfloat16, else None
-    cdef object dropout
+    cdef object dropout, drawn
 
     cdef Py_ssize_t slot(self, Py_ssize_t s):
         """Where the states before segment s lie: two slots, in turn, behind the initial ones where they are not kept."""
@@ -56,7 +56,7 @@ cdef class Segments:
         initial = [None if states is None or self.latest(0, 0)[0] == ZERO else states[0] for states in (self.h, self.c)]
         final = [None if states is None else np.empty_like(states[0]) for states in (self.h, self.c)]
         return stack_forward(weights, self.D, self.x, self.plan.active, self.plan.resets, *initial,
-                             pooled((T, N, self.D * P)), *final, True, False, self.dropout)
+                             pooled((T, N, self.D * P)), *final, True, False, self.dropout, self.drawn)
 
 
 cdef class Half:
@@ -82,12 +82,12 @@ def segment_sizes(list weights, int D, Py_ssize_t T, Py_ssize_t N, bint dropout)
 
 
 def segments_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cnp.ndarray y, cnp.ndarray h_final,
-                     c_final, bint hold, dropout, Py_ssize_t steps, Py_ssize_t kept, bint half):
+                     c_final, bint hold, dropout, drawn, Py_ssize_t steps, Py_ssize_t kept, bint half):
     """As `stack_forward`, but keep little, or bfloat16 where `half`; return `Segments`.
 
     steps: of a segment, whole blocks; kept: so many of the last segments are kept as in a plain tape.
     """
-    cdef Segments tape = new_segments(weights, D, x, active, resets, h0, c0, dropout, steps, half)
+    cdef Segments tape = new_segments(weights, D, x, active, resets, h0, c0, dropout, drawn, steps, half)
     cdef Py_ssize_t g, s, layer, T = x.shape[0], N = x.shape[1], P = tape.h.shape[3], L = len(weights) // D
     cdef int d
     cdef cnp.ndarray below = x, above = None
@@ -119,14 +119,14 @@ def segments_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0,
     return tape
 
 
-cdef Segments new_segments(list weights, int D, cnp.ndarray x, active, resets, h0, c0, dropout, Py_ssize_t steps,
+cdef Segments new_segments(list weights, int D, cnp.ndarray x, active, resets, h0, c0, dropout, drawn, Py_ssize_t steps,
                            bint half):
     """The states before the first segment, and room for those before the others."""
     cdef Segments tape = Segments.__new__(Segments)
     cdef const Pack* w = &(<Weights>weights[0]).pack
     cdef Cell* cell = &CELLS[w.cell]
     cdef Py_ssize_t T = x.shape[0], N = x.shape[1], k, count = max(ceil_div(T, steps), 1), slots = 3 if half else count + 1
-    tape.x, tape.plan, tape.D, tape.dropout = x, Plan(T, N, active, resets), D, dropout
+    tape.x, tape.plan, tape.D, tape.dropout, tape.drawn = x, Plan(T, N, active, resets), D, dropout, drawn
     tape.steps, tape.count, tape.inputs, tape.kept = steps, count, [], {}
     tape.groups = [list(range(len(weights)))] if D == 1 else [[k] for k in range(len(weights))]
     tape.last = np.empty((count + 1, D, N), np.int32)
@@ -168,7 +168,7 @@ cdef list run_segment(Segments tape, list weights, Py_ssize_t g, Py_ssize_t s, b
             w.need_input()
         memset(&run, 0, sizeof(Forward))
         run.w, run.steps, run.n1, run.s0, run.s1 = &w.pack, &tape.plan.steps, N, s0, s1
-        run.reverse, run.keep = d == 1, keep
+        run.reverse, run.keep, run.masks = d == 1, keep, new_masks(tape.drawn, k)
         run.ids, run.x = ids_of(below), input_rows(below)
         run.x.data -= below_t0 * run.x.t_step
         run.h0, run.c0, run.last0 = tape.state(tape.h, s, k), tape.state(tape.c, s, k), tape.latest(s, d)
@@ -329,6 +329,7 @@ cdef descend_group(Segments tape, list weights, Py_ssize_t g, above, below, dh, 
     memset(runs, 0, layers * sizeof(Backward))
     for l in range(layers):
         b, k = &runs[l], group[l]
+        b.masks = new_masks(tape.drawn, k)
         b.add, b.dh0, b.dc0 = d == 1, data_of(dh0) + k * h_size, part_of(optional(dc0, "dc0"), k, c_size)
         b.dh_final, b.dc_final = part_of(optional(dh, "dh"), k, h_size), part_of(optional(dc, "dc"), k, c_size)
         memory.append(start_layer(b, tape, weights[k], tape.x if k < tape.D else None, gradients[k],

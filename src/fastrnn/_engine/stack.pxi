@@ -23,13 +23,13 @@ cdef double step_seconds(const Pack* w, Py_ssize_t N) noexcept nogil:
 
 
 def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cnp.ndarray y, cnp.ndarray h_final, c_final,
-                  bint keep, bint hold, dropout):
+                  bint keep, bint hold, dropout, drawn):
     """Run all layers and directions; return what the backward pass needs, a `Kept` for each, or None.
 
     weights: `Weights` of layer 0 forward, layer 0 reverse, layer 1 forward, ...; x IN real [T, N, I] or int64 [T, N];
     active, resets IN bool [T, N] or None; h0 IN [L*D, N, P], c0 IN [L*D, N, H] or None; y OUT [T, N, D*P], at padded
     steps 0 or, with `hold`, the row's latest output; h_final, c_final OUT as h0, c0, of LSTMs only, else None; dropout:
-    (seed, count, p) or None.
+    (seed, count, p) or None; drawn: see `new_masks`.
     """
     cdef Py_ssize_t T = x.shape[0], N = x.shape[1], H = (<Weights>weights[0]).pack.H, P = (<Weights>weights[0]).pack.P
     cdef Py_ssize_t layer, d, k, L = len(weights) // D
@@ -54,7 +54,7 @@ def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cn
                 w.need_input()
             memset(&run[d], 0, sizeof(Forward))
             run[d].w, run[d].steps, run[d].n1, run[d].reverse, run[d].keep = &w.pack, &plan.steps, N, d == 1, keep
-            run[d].s1 = T
+            run[d].s1, run[d].masks = T, new_masks(drawn, k)
             run[d].y = columns_of(&rows, d * P)
             run[d].ids, run[d].x = ids_of(below), input_rows(below)
             run[d].h0, run[d].c0 = part_of(h_initial, k, N * P), part_of(c_initial, k, N * H)
@@ -139,7 +139,7 @@ cdef const int64_t* ids_of(cnp.ndarray x):
 
 
 def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradients, cnp.ndarray dh0, dc0, list watched,
-                   bint hold, dropout, cnp.ndarray places=None):
+                   bint hold, dropout, drawn, cnp.ndarray places=None):
     """Run all layers and directions backwards, the twin of `stack_forward`.
 
     tape: what that returned; dy IN [T, N, D*P] or None; dh, dc IN as h0, c0 or None; dx OUT [T, N, I], zeros on entry
@@ -167,6 +167,7 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
             w = weights[k]
             memset(&run[d], 0, sizeof(Backward))
             recall(&run[d], w, tape[k])
+            run[d].masks = new_masks(drawn, k)
             if layer == 0 and places is not None:
                 run[d].ids, run[d].x = ids_of(places), input_rows(places)
             if above is not None:
@@ -208,6 +209,7 @@ cdef recall(Backward* b, Weights w, Kept kept):
     w.need_state_back()
     b.w, b.steps, b.reverse, b.h0, b.c0 = &w.pack, &kept.plan.steps, kept.reverse, kept.h0, kept.c0
     b.ids, b.x = ids_of(kept.x), input_rows(kept.x)
+    b.symbols, b.symbol_rows = b.ids, b.x
     b.x.data -= kept.x_t0 * b.x.t_step
     b.h_kept = window_of(kept.h, kept.t0)
     if kept.c is not None:
@@ -266,7 +268,7 @@ cdef Buffer backward_memory(Backward* b, Split split, int shares, Py_ssize_t spa
     """The workspace of a backward pass, laid out for how it is shared out and how many steps are kept at once."""
     cdef char* space = NULL
     b.split, b.block.shares, b.span = split, 1 if split == SIDE_BY_SIDE else shares, span
-    if split == BY_UNITS and b.w.normed:  # its gates need whole rows
+    if split == BY_UNITS and (b.w.normed or b.w.projected and b.masks.drawn):  # their gates, or masks, need whole rows
         b.split = ALONE
     b.state_row, b.carry_row = round_up(b.w.H, VLEN), round_up(b.w.P, VLEN)
     b.input_row = round_up(b.w.I, VLEN)

@@ -124,5 +124,5 @@ cdef void step_stack(Forward* runs, int L, int shares) noexcept nogil:
         project_input(f, 0, 1)
         started = begin_step(f, 0, &count)
         f.step.inputs = <const_row*>f.z_rows
-        sweep_cell(f, count, started)
+        sweep_cell(f, 0, count, started)
     end_region(team)

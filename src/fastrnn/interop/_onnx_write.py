@@ -23,7 +23,10 @@ Array = NDArray[Any]
 VERSION = 17  # of the operator set; onnxruntime has it since 1.12
 IR_VERSION = 8
 IDS = np.dtype(np.int64)
-OPTIONS = {"nonlinearity", "activations", "reset_after", "peephole", "coupled", "clip", "weight_dropout"}
+OPTIONS = {
+    "nonlinearity", "activations", "reset_after", "peephole", "coupled", "clip", "weight_dropout", "input_dropout",
+    "recurrent_dropout",
+}  # fmt: skip
 
 
 class Graph:

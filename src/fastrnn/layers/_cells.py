@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastrnn.layers._recurrent import RecurrentBase
+from fastrnn.layers._recurrent import RecurrentBase, check_probability, check_zoneout
 from fastrnn.layers._traits import Activation, check_activation, check_activations, check_clip
 
 Array = NDArray[Any]
@@ -26,15 +26,18 @@ class RNNBase(RecurrentBase):
         *,
         nonlinearity: Activation = "tanh",
         clip: float | None = None,
+        zoneout: float = 0.0,
         **options: Any,
     ) -> None:
         self.nonlinearity = check_activation(nonlinearity, "nonlinearity")
         self.activations, self.clip = (self.nonlinearity,), check_clip(clip)
+        self.zoneout = check_probability(zoneout, "zoneout")
         super().__init__(input_size, hidden_size, num_layers, **options)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
-        return {**super().get_config(), "nonlinearity": self.nonlinearity, "clip": self.clip}
+        names = ("nonlinearity", "clip", "zoneout")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 class LSTMBase(RecurrentBase):
@@ -53,10 +56,12 @@ class LSTMBase(RecurrentBase):
         coupled: bool = False,
         clip: float | None = None,
         layer_norm: bool = False,
+        zoneout: float | tuple[float, float] = 0.0,
         **options: Any,
     ) -> None:
         self.activations = check_activations(activations, ("sigmoid", "tanh", "tanh"))
         self.peephole, self.coupled, self.clip = bool(peephole), bool(coupled), check_clip(clip)
+        self.zoneout = check_zoneout(zoneout)
         self.layer_norm = bool(layer_norm)
         if self.layer_norm and self.peephole:
             raise ValueError("layer_norm must be False with peephole=True: its source has no peepholes")
@@ -66,7 +71,7 @@ class LSTMBase(RecurrentBase):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
-        names = ("proj_size", "activations", "peephole", "coupled", "clip", "layer_norm")
+        names = ("proj_size", "activations", "peephole", "coupled", "clip", "layer_norm", "zoneout")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     def _keeps(self, gates: dict[str, Array]) -> Array:
@@ -89,10 +94,12 @@ class GRUBase(RecurrentBase):
         activations: tuple[Activation, ...] = ("sigmoid", "tanh"),
         clip: float | None = None,
         layer_norm: bool = False,
+        zoneout: float = 0.0,
         **options: Any,
     ) -> None:
         self.reset_after = bool(reset_after)
         self.activations, self.clip = check_activations(activations, ("sigmoid", "tanh")), check_clip(clip)
+        self.zoneout = check_probability(zoneout, "zoneout")
         self.layer_norm = bool(layer_norm)
         if self.layer_norm and not self.reset_after:
             raise ValueError("layer_norm must be False with reset_after=False: its source resets after the product")
@@ -100,7 +107,7 @@ class GRUBase(RecurrentBase):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, numbers and strings only."""
-        names = ("reset_after", "activations", "clip", "layer_norm")
+        names = ("reset_after", "activations", "clip", "layer_norm", "zoneout")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     def _keeps(self, gates: dict[str, Array]) -> Array:
@@ -112,6 +119,7 @@ class MinimalBase(RecurrentBase):
 
     _fixed = (*RecurrentBase._fixed, "nonlinearity")
     clip = None
+    zoneout = 0.0
 
     def __init__(
         self,

@@ -21,7 +21,11 @@ KINDS = (
     "weight_norm_ih", "weight_norm_hh", "weight_norm_c", "bias_norm_c",
 )  # fmt: skip
 
-WEIGHTS = 1 << 32  # the masks of weights are numbered from here on, those of outputs from 0
+# The masks of outputs are numbered from 0, others from here on: those of recurrent weights, of each layer's input, of
+# the state that the recurrent weights read, and, of zoneout, of c and of h.
+WEIGHTS, INPUTS, STATES, HELD_C, HELD_H = (k << 32 for k in range(1, 6))
+
+Drawn = tuple[tuple[int, int, float, int], ...]  # seed, count, probability and first number: of INPUTS, ..., HELD_H
 
 
 class RecurrentBase(Layer):
@@ -30,13 +34,14 @@ class RecurrentBase(Layer):
     _name: str  # of the cell, by which parameters are shaped and drawn
     _fixed = (
         *Layer._fixed, "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "proj_size",
-        "activations", "peephole", "coupled", "clip", "layer_norm",
+        "activations", "peephole", "coupled", "clip", "layer_norm", "zoneout",
     )  # fmt: skip
     activations: tuple[Activation, ...]  # of the gates, of the candidate, of the cell: as many as the cell has
     peephole: bool = False
     coupled: bool = False
     layer_norm: bool = False
     clip: float | None
+    zoneout: float | tuple[float, float]  # of an LSTM of c and of h, where they are not the same
 
     def __init__(
         self,
@@ -49,6 +54,8 @@ class RecurrentBase(Layer):
         bias: bool = True,
         dropout: float = 0.0,
         weight_dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         proj_size: int = 0,
         dtype: Any = "float32",
         seed: int | None = None,
@@ -65,6 +72,7 @@ class RecurrentBase(Layer):
             raise ValueError(f"proj_size must be smaller than hidden_size, {hidden_size}, got {proj_size}")
         self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
         self.dropout, self.weight_dropout, self.sparse_grad = dropout, weight_dropout, bool(sparse_grad)
+        self.input_dropout, self.recurrent_dropout = input_dropout, recurrent_dropout
         if self.dropout and self.num_layers == 1:
             warnings.warn(f"dropout={dropout} has no effect with num_layers=1: it acts between layers", stacklevel=3)
         self.dtype = check_dtype(dtype)
@@ -102,10 +110,39 @@ class RecurrentBase(Layer):
 
     @weight_dropout.setter
     def weight_dropout(self, p: Any) -> None:
-        p = check_probability(p, "weight_dropout")
+        self._weight_dropout = self._of_recurrent_weights(p, "weight_dropout")
+
+    def _of_recurrent_weights(self, p: Any, name: str) -> float:
+        """Return a probability, which of a cell without recurrent weights must be 0."""
+        p = check_probability(p, name)
         if p and self._name in MINIMAL:
-            raise ValueError(f"weight_dropout must be 0, got {p}: a {type(self).__name__} has no recurrent weights")
-        self._weight_dropout = p
+            raise ValueError(f"{name} must be 0, got {p}: a {type(self).__name__} has no recurrent weights")
+        return p
+
+    @property
+    def input_dropout(self) -> float:
+        """The probability with which `forward` drops a column of every layer's input; it can be changed."""
+        return self._input_dropout
+
+    @input_dropout.setter
+    def input_dropout(self, p: Any) -> None:
+        self._input_dropout = check_probability(p, "input_dropout")
+
+    @property
+    def recurrent_dropout(self) -> float:
+        """The probability with which `forward` drops a unit from what recurrent weights read; it can be changed."""
+        return self._recurrent_dropout
+
+    @recurrent_dropout.setter
+    def recurrent_dropout(self, p: Any) -> None:
+        self._recurrent_dropout = self._of_recurrent_weights(p, "recurrent_dropout")
+
+    @property
+    def _zoneouts(self) -> tuple[float, float]:
+        """The zoneout of c and of h."""
+        if isinstance(self.zoneout, tuple):
+            return self.zoneout
+        return self.zoneout if self._name == "lstm" else 0.0, self.zoneout
 
     @property
     def _directions(self) -> int:
@@ -130,6 +167,14 @@ class RecurrentBase(Layer):
         """Return what determines the masks of this forward call, or None where p is 0."""
         return (self._dropout_seed, self.forward_count, p) if p else None
 
+    def _draw_within(self) -> Drawn | None:
+        """Return what determines the masks within the layers of this forward call, or None where there are none."""
+        p_c, p_h = self._zoneouts
+        rates = ((self.input_dropout, INPUTS), (self.recurrent_dropout, STATES), (p_c, HELD_C), (p_h, HELD_H))
+        if not any(p for p, _ in rates):
+            return None
+        return tuple((self._dropout_seed, self.forward_count, p, first) for p, first in rates)
+
     def _keeps(self, gates: dict[str, NDArray[Any]]) -> NDArray[Any] | None:
         """Return what the old state was multiplied by, from what a tape shows; None of a cell with no such gate."""
         return None
@@ -141,13 +186,22 @@ class RecurrentBase(Layer):
         """Return the constructor's arguments, numbers and strings only."""
         names = (
             "input_size", "hidden_size", "num_layers", "bidirectional", "batch_first", "bias", "dropout",
-            "weight_dropout", "sparse_grad",
+            "weight_dropout", "input_dropout", "recurrent_dropout", "sparse_grad",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names} | {
             "dtype": self.dtype.name,
             "seed": self.seed,
             "init": self.init,
         }
+
+
+def check_zoneout(value: Any) -> float | tuple[float, float]:
+    """Return the zoneout of an LSTM's c and h: one number where they are the same."""
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2:
+        raise ValueError(f"zoneout of an LSTM must be a number, or one of c and one of h, got {value!r}")
+    c, h = (check_probability(p, "zoneout") for p in pair)
+    return c if c == h else (c, h)
 
 
 def check_probability(p: Any, name: str) -> float:

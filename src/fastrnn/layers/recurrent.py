@@ -174,6 +174,7 @@ class Recurrent(RecurrentBase):
         weights, versions = self._weights(engine)
         dropout = self._draw(self.dropout) if keep else None
         weight_dropout = self._draw(self.weight_dropout) if keep else None
+        drawn = self._draw_within() if keep else None
         if weight_dropout is not None:
             weights = self._pack(engine, weight_dropout)
         segments = self._segments(engine, weights, T, N, checkpoint, tape_dtype, dropout is not None)
@@ -181,12 +182,14 @@ class Recurrent(RecurrentBase):
         h, c = self._new_states(states)
         given = (weights, D, rows, active, restarts, h0, c0, arguments.time_major(y, batched, self.batch_first), h, c)
         if segments is None:
-            kept = engine.stack_forward(*given, keep, hold, dropout)
+            kept = engine.stack_forward(*given, keep, hold, dropout, drawn)
         else:
-            kept = engine.segments_forward(*given, hold, dropout, *segments)
+            kept = engine.segments_forward(*given, hold, dropout, drawn, *segments)
         tape = Tape(self, versions, shape, batched, hold, active, dropout, T, N, kept) if keep else None
-        if tape is not None and weight_dropout is not None:
-            tape.weight_dropout, tape.weights = weight_dropout, weights
+        if tape is not None:
+            tape.drawn = drawn
+            if weight_dropout is not None:
+                tape.weight_dropout, tape.weights = weight_dropout, weights
         if out is not None and y is not out:
             out[...] = y
             y = out
@@ -257,7 +260,7 @@ class Recurrent(RecurrentBase):
         weights = tape.weights or self._weights(engine)[0]
         given = (weights, D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold)
         if isinstance(tape.kept, list):
-            engine.stack_backward(*given, tape.dropout, places)
+            engine.stack_backward(*given, tape.dropout, tape.drawn, places)
         else:
             engine.segments_backward(*given, places)
         tape.watched = watched or []
@@ -354,10 +357,11 @@ class Recurrent(RecurrentBase):
             self._packed = (self._pack(engine), versions)
         return self._packed
 
-    def _traits(self) -> tuple[list[tuple[Any, ...]], float | None, bool]:
+    def _traits(self) -> tuple[list[tuple[Any, ...]], float | None, bool, tuple[float, float]]:
         """Return in what the cell differs from the plain one, in the engine's terms."""
         activations = [with_parameters(activation) for activation in self.activations]
-        return [(NUMBERS.index(kind), *numbers) for kind, *numbers in activations], self.clip, self.coupled
+        numbered = [(NUMBERS.index(kind), *numbers) for kind, *numbers in activations]
+        return numbered, self.clip, self.coupled, self._zoneouts
 
     def _pack(self, engine: Any, weight_dropout: tuple[int, int, float] | None = None) -> list[Any]:
         stored = {name: parameter.stored for name, parameter in self._parameters.items()}
@@ -389,7 +393,11 @@ class RNN(RNNBase, Recurrent):
         g, one of those that `LSTM` lists.
     clip : float, optional
         As of `LSTM`.
+    zoneout : float
+        Probability with which a unit of h stays as it was: see `LSTM`.
     bidirectional, batch_first, bias, dropout, weight_dropout, dtype, seed, sparse_grad, init
+        As of `LSTM`.
+    input_dropout, recurrent_dropout
         As of `LSTM`.
 
     Examples
@@ -449,6 +457,14 @@ class LSTM(LSTMBase, Recurrent):
     weight_dropout : float
         Probability with which `forward` drops a recurrent weight for the whole of the call, the others being scaled by
         1 / (1 - p) (DropConnect, Wan et al. 2013; of recurrent weights, Merity et al. 2018).
+    input_dropout, recurrent_dropout : float
+        Probabilities with which `forward` drops a column of the input of every layer, and a unit of h' as the recurrent
+        weights read it, the others being scaled by 1 / (1 - p): one mask for each row of the batch, the same at every
+        step (Gal and Ghahramani 2016). Of ids, a row's mask drops whole symbols, as it would of their one-hot rows.
+    zoneout : float or (float, float)
+        Probabilities with which, in `forward`, a unit of c and of h stays as it was before the step, drawn at every
+        step; one number for both. In inference and streams a state is p times the old one and 1 - p times the new
+        (Krueger et al. 2017).
     dtype : {"float32", "float64"}
         Of parameters and results.
     seed : int, optional
@@ -496,7 +512,11 @@ class GRU(GRUBase, Recurrent):
     layer_norm : bool
         Whether W x and U h' are normalised (Ba, Kiros and Hinton 2016, supplement), each by the gains of a parameter,
         `weight_norm_ih_l0` and `weight_norm_hh_l0` (3·H,), r and z together and n by itself. With `reset_after` alone.
+    zoneout : float
+        Probability with which a unit of h stays as it was: see `LSTM`.
     bidirectional, batch_first, bias, dropout, weight_dropout, dtype, seed, sparse_grad, init
+        As of `LSTM`.
+    input_dropout, recurrent_dropout
         As of `LSTM`.
 
     Examples

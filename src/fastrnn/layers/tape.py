@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastrnn import _engine
 from fastrnn.layers._arguments import as_given
-from fastrnn.layers._recurrent import WEIGHTS
+from fastrnn.layers._recurrent import WEIGHTS, Drawn
 
 Array = NDArray[Any]
 
@@ -39,6 +39,7 @@ class Tape:
     spent: bool = False
     _places: list[tuple[Any, str]] = field(default_factory=list)
     weight_dropout: tuple[int, int, float] | None = None
+    drawn: Drawn | None = None  # within the layers
     weights: list[Any] | None = None  # the packed parameters of this call, where they are not the layer's
 
     def check(self, layer: Any) -> None:
@@ -148,6 +149,54 @@ class Tape:
         names = [name for name in self.layer.parameters if name.startswith("weight_hh")]
         ones = [np.ones(self.layer.parameters[name].shape[::-1], self.layer.dtype) for name in names]
         return [np.array(self.masked_weight(array, k).T, order="C") for k, array in enumerate(ones)]
+
+    def input_masks(self) -> list[Array]:
+        """Return the masks on the input of each layer and direction, 0 or 1 / (1 - p); none without `input_dropout`.
+
+        Each (N, I) with the columns that the layer reads, (I,) unbatched.
+        """
+        layer = self.layer
+        widths = [layer.input_size, *[self.y_shape[-1]] * (layer.num_layers - 1)]
+        return self._row_masks("input_masks", 0, [width for width in widths for _ in range(layer._directions)])
+
+    def recurrent_masks(self) -> list[Array]:
+        """Return the masks on h' of each layer and direction, 0 or 1 / (1 - p); none without `recurrent_dropout`.
+
+        Each (N, P), (P,) unbatched.
+        """
+        return self._row_masks("recurrent_masks", 1, [self.layer._output_size] * len(self.layer._groups))
+
+    def zoneout_masks(self) -> list[dict[str, Array]]:
+        """Return which units stayed as they were: as `gates`, but booleans, of h and, of LSTMs, c.
+
+        Of each layer and direction {name: (N, T, H)}, false at padded steps; none without zoneout.
+        """
+        self._refuse_spent("zoneout_masks")
+        if self.drawn is None or not any(self.layer._zoneouts):
+            return []
+        widths = {"h": self.layer._output_size, "c": self.layer.hidden_size}
+        shown = []
+        for k in range(len(self.layer._groups)):
+            ones = {name: np.ones((self.T, self.N, widths[name])) for name in self.layer._state_names}
+            held = {name: self.drawn_masked(array, 2 + (name == "h"), k) == 0 for name, array in ones.items()}
+            shown.append({name: self._show(array) for name, array in held.items()})
+        return shown
+
+    def _row_masks(self, name: str, which: int, widths: list[int]) -> list[Array]:
+        """Return the masks for each row of one kind that is drawn, of the given widths."""
+        self._refuse_spent(name)
+        if self.drawn is None or not self.drawn[which][2]:
+            return []
+        ones = [np.ones((1, self.N, width), self.layer.dtype) for width in widths]
+        masks = [self.drawn_masked(array, which, k)[0] for k, array in enumerate(ones)]
+        return [np.array(mask if self.batched else mask[0]) for mask in masks]
+
+    def drawn_masked(self, array: Array, which: int, k: int) -> Array:
+        """Return an array [T, N, J] times the mask of one kind that is drawn within the k-th layer and direction."""
+        assert self.drawn is not None
+        *dropout, first = self.drawn[which]
+        product: Array = _engine.load(array.dtype).dropped(array, dropout, first + k)
+        return product
 
     def masked_weight(self, array: Array, k: int) -> Array:
         """Return an array [P, G*H] times the mask on the k-th weight_hh, transposed."""

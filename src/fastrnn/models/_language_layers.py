@@ -24,10 +24,10 @@ def check_params(model: Any) -> None:
         raise ValueError(f"tied=True needs embedding_size to equal hidden_size, got {E} and {model.hidden_size}")
     if model.dropout and model.num_layers == 1:
         raise ValueError(f"dropout acts between layers and needs num_layers of at least 2, got {model.num_layers}")
-    for name in ("input_dropout", "output_dropout", "embedding_dropout"):
+    for name in ("input_dropout", "output_dropout", "recurrent_dropout", "embedding_dropout"):
         value = getattr(model, name)
         check_number(value, name, below=1)
-        if name != "output_dropout" and value and E is None:
+        if name in ("input_dropout", "embedding_dropout") and value and E is None:
             raise ValueError(f"{name} needs embedding_size, got None")
     for name in ("activation_penalty", "temporal_penalty"):
         check_number(getattr(model, name), name)
@@ -46,7 +46,8 @@ def new_layers(model: Any, V: int, seeds: list[int]) -> tuple[Embedding | None, 
     """Return embedding, recurrent layers and output of a vocabulary of V ids."""
     H, E = model.hidden_size, embedding_size(model)
     common: dict[str, Any] = {"dtype": model.dtype, "init": model.init}
-    stack = {"num_layers": model.num_layers, "dropout": model.dropout, **common}
+    drop = {"dropout": model.dropout, "recurrent_dropout": model.recurrent_dropout}
+    stack = {"num_layers": model.num_layers, **drop, **common}
     recurrent = CELLS[model.cell](V if E is None else E, H, **stack, seed=seeds[0])
     if model.forget_bias is not None:
         set_forget_bias(recurrent, model.forget_bias)

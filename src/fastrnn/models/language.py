@@ -62,6 +62,8 @@ class LanguageModel(ContextModel):
         Probability with which training drops a value between two layers of the stack.
     input_dropout, output_dropout : float
         The same below the stack, on the embedding's output, and above it.
+    recurrent_dropout : float
+        Probability with which training drops a unit from what the recurrent weights read, throughout a window.
     embedding_dropout : float
         Probability with which training drops a symbol's whole row of the embedding throughout a window.
     activation_penalty, temporal_penalty : float
@@ -120,6 +122,7 @@ class LanguageModel(ContextModel):
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         output_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
         activation_penalty: float = 0.0,
         temporal_penalty: float = 0.0,
@@ -138,6 +141,7 @@ class LanguageModel(ContextModel):
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.output_dropout = output_dropout
+        self.recurrent_dropout = recurrent_dropout
         self.embedding_dropout = embedding_dropout
         self.activation_penalty = activation_penalty
         self.temporal_penalty = temporal_penalty

@@ -39,7 +39,9 @@ FUNCTIONS: dict[str, tuple[Function, Function]] = {
         lambda z, a, b: np.where(z < 0, a * np.expm1(np.minimum(z, 0)), z), lambda y, a, b: np.where(y > 0, 1, y + a),
     ),
     "softsign": (lambda z, a, b: z / (1 + np.abs(z)), lambda y, a, b: (1 - np.abs(y)) ** 2),
-    "softplus": (lambda z, a, b: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))), lambda y, a, b: -np.expm1(-y)),
+    "softplus": (  # zoneout may have kept a value below zero, where no gradient comes
+        lambda z, a, b: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))), lambda y, a, b: -np.expm1(-np.maximum(y, 0)),
+    ),
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 A step starts from ``a`` [N, G·H] = W x_t + b_ih, the input's share of the G gates, W x_t normalised where there are
 gains (see `fastrnn.reference.sequence`), from the state before the step: h [N, H], and c [N, H] for an LSTM, and from
 the `Weights` ``w``; gates are stacked in torch's order. Rows of a batch are rows of a matrix, so the column equation
-``U h`` reads ``h @ U.T`` here.
+``U h`` reads ``h @ U.T`` here. ``m`` [N, P] is a mask on h where U reads it (Gal and Ghahramani 2016), or None.
 
 ``step_forward`` returns the new state and what the step keeps for its twin, as {name: [N, H]}.
 ``step_backward`` takes dL/d(new state), total, and returns dL/da, dL/d(previous state), and what the step adds to the
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from fastrnn.layers._traits import Activation
 from fastrnn.reference.activations import Gate
+from fastrnn.reference.dropout import masked
 from fastrnn.reference.norm import centred, norm_backward, scaled
 
 Array = NDArray[Any]
@@ -82,16 +83,16 @@ class RNNCell:
     def __init__(self, activations: tuple[Activation, ...], clip: float | None) -> None:
         self.f = Gate(activations[0], clip)
 
-    def step_forward(self, a: Array, state: State, w: Weights) -> tuple[State, Kept]:
+    def step_forward(self, a: Array, state: State, w: Weights, m: Array | None) -> tuple[State, Kept]:
         (h,) = state
-        h_new = self.f(a + h @ w.U.T + w.b_hh)
+        h_new = self.f(a + masked(h, m) @ w.U.T + w.b_hh)
         return (h_new,), {"h": h_new}
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights, m: Array | None) -> Gradients:
         (h,), (dh_new,) = state, dstate
         da = dh_new * self.f.slope(kept["h"])
-        dh = da @ w.U
-        return da, (dh,), {"U": da.T @ h, "b_hh": da.sum(axis=0)}
+        dh = masked(da @ w.U, m)
+        return da, (dh,), {"U": da.T @ masked(h, m), "b_hh": da.sum(axis=0)}
 
 
 class LSTMCell:
@@ -124,9 +125,9 @@ class LSTMCell:
         self.h = Gate(activations[2])
         self.coupled = coupled
 
-    def step_forward(self, a: Array, state: State, w: Weights) -> tuple[State, Kept]:
+    def step_forward(self, a: Array, state: State, w: Weights, m: Array | None) -> tuple[State, Kept]:
         h, c = state
-        u, normed = product_with_state(h, w, self.normalised)
+        u, normed = product_with_state(masked(h, m), w, self.normalised)
         i, f, g, o = np.split(a + u + w.b_hh, 4, axis=1)
         p_i, p_f, p_o = np.zeros((3, 1), a.dtype) if w.p is None else np.split(w.p, 3)
         i, g = self.f(i + p_i * c), self.g(g)
@@ -141,7 +142,7 @@ class LSTMCell:
     def _normalised_cell(self, c: Array, w: Weights) -> Array:
         return c if w.s_c is None else w.s_c * scaled(centred(c, (1,)), (1,)) + w.b_c
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights, m: Array | None) -> Gradients:
         (h, c), (dh_new, dc_new) = state, dstate
         i, f, g, o, c_new = (kept[name] for name in "ifgoc")
         p_i, p_f, p_o = np.zeros((3, 1), h.dtype) if w.p is None else np.split(w.p, 3)
@@ -166,7 +167,8 @@ class LSTMCell:
         da_i, da_f, da_g = di * self.f.slope(i), df * self.f.slope(f), dg * self.g.slope(g)
         dc = dc_new * f + da_i * p_i + da_f * p_f
         da = np.concatenate([da_i, da_f, da_g, da_o], axis=1)
-        dh, products = gradients_of_product_with_state(da, kept, h, w, self.normalised)
+        dh, products = gradients_of_product_with_state(da, kept, masked(h, m), w, self.normalised)
+        dh = masked(dh, m)
         gradients |= {**products, "b_hh": da.sum(axis=0)}
         if w.p is not None:
             gradients["p"] = np.concatenate([da_i * c, da_f * c, da_o * c_new], axis=1).sum(axis=0)
@@ -178,7 +180,7 @@ class GRUCell:
     operator GRU with linear_before_reset = 1.
 
     r, z = f(W x + b_ih + U h + b_hh), each with its own rows of W, U, b
-    n = g(W x + b_ih + r ⊙ m), m = U h + b_hh
+    n = g(W x + b_ih + r ⊙ u_n), u_n = U h + b_hh
     h' = (1 - z) ⊙ n + z ⊙ h
 
     Rows in torch's order r, z, n (ONNX has z, r, h, and calls n "h").
@@ -191,35 +193,35 @@ class GRUCell:
     normalised = (2, 1)
     states = ("h",)
     shown = ("r", "z", "n", "h")
-    kept = ("r", "z", "n", "h", "m")
+    kept = ("r", "z", "n", "h", "u_n")
 
     def __init__(self, activations: tuple[Activation, ...], clip: float | None) -> None:
         self.f, self.g = Gate(activations[0], clip), Gate(activations[1], clip)
 
-    def step_forward(self, a: Array, state: State, w: Weights) -> tuple[State, Kept]:
+    def step_forward(self, a: Array, state: State, w: Weights, m: Array | None) -> tuple[State, Kept]:
         (h,) = state
         a_r, a_z, a_n = np.split(a, 3, axis=1)
-        u, normed = product_with_state(h, w, self.normalised)
-        u_r, u_z, m = np.split(u + w.b_hh, 3, axis=1)
+        u, normed = product_with_state(masked(h, m), w, self.normalised)
+        u_r, u_z, u_n = np.split(u + w.b_hh, 3, axis=1)
         r, z = self.f(a_r + u_r), self.f(a_z + u_z)
-        n = self.g(a_n + r * m)
+        n = self.g(a_n + r * u_n)
         h_new = (1 - z) * n + z * h
-        return (h_new,), {"r": r, "z": z, "n": n, "h": h_new, "m": m, **normed}
+        return (h_new,), {"r": r, "z": z, "n": n, "h": h_new, "u_n": u_n, **normed}
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights, m: Array | None) -> Gradients:
         (h,), (dh_new,) = state, dstate
-        r, z, n, m = (kept[name] for name in "rznm")
+        r, z, n, u_n = (kept[name] for name in self.kept if name != "h")
         # h' = (1 - z) ⊙ n + z ⊙ h
         dz, dn, dh = dh_new * (h - n), dh_new * (1 - z), dh_new * z
-        # n = g(W x + b_ih + r ⊙ m)
+        # n = g(W x + b_ih + r ⊙ u_n)
         da_n = dn * self.g.slope(n)
-        dr, dm = da_n * m, da_n * r
+        dr, du_n = da_n * u_n, da_n * r
         # through the gates; the candidate's rows differ on the two sides of the reset gate
         da_r, da_z = dr * self.f.slope(r), dz * self.f.slope(z)
         da = np.concatenate([da_r, da_z, da_n], axis=1)
-        du = np.concatenate([da_r, da_z, dm], axis=1)
-        dh_u, products = gradients_of_product_with_state(du, kept, h, w, self.normalised)
-        return da, (dh + dh_u,), {**products, "b_hh": du.sum(axis=0)}
+        du = np.concatenate([da_r, da_z, du_n], axis=1)
+        dh_u, products = gradients_of_product_with_state(du, kept, masked(h, m), w, self.normalised)
+        return da, (dh + masked(dh_u, m),), {**products, "b_hh": du.sum(axis=0)}
 
 
 class GRUResetBeforeCell:
@@ -240,30 +242,32 @@ class GRUResetBeforeCell:
     def __init__(self, activations: tuple[Activation, ...], clip: float | None) -> None:
         self.f, self.g = Gate(activations[0], clip), Gate(activations[1], clip)
 
-    def step_forward(self, a: Array, state: State, w: Weights) -> tuple[State, Kept]:
+    def step_forward(self, a: Array, state: State, w: Weights, m: Array | None) -> tuple[State, Kept]:
         (h,) = state
         U_r, U_z, U_n = np.split(w.U, 3)
         a_r, a_z, a_n = np.split(a + w.b_hh, 3, axis=1)
-        r, z = self.f(a_r + h @ U_r.T), self.f(a_z + h @ U_z.T)
-        n = self.g(a_n + (r * h) @ U_n.T)
+        seen = masked(h, m)
+        r, z = self.f(a_r + seen @ U_r.T), self.f(a_z + seen @ U_z.T)
+        n = self.g(a_n + (r * seen) @ U_n.T)
         h_new = (1 - z) * n + z * h
         return (h_new,), {"r": r, "z": z, "n": n, "h": h_new}
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights, m: Array | None) -> Gradients:
         (h,), (dh_new,) = state, dstate
         r, z, n = (kept[name] for name in "rzn")
         U_r, U_z, U_n = np.split(w.U, 3)
+        seen = masked(h, m)
         # h' = (1 - z) ⊙ n + z ⊙ h
         dz, dn, dh = dh_new * (h - n), dh_new * (1 - z), dh_new * z
         # n = g(W x + b_ih + U (r ⊙ h) + b_hh)
         da_n = dn * self.g.slope(n)
         drh = da_n @ U_n
-        dr, dh = drh * h, dh + drh * r
+        dr, dseen = drh * seen, drh * r
         # through the gates
         da_r, da_z = dr * self.f.slope(r), dz * self.f.slope(z)
-        dh = dh + da_r @ U_r + da_z @ U_z
+        dh = dh + masked(dseen + da_r @ U_r + da_z @ U_z, m)
         da = np.concatenate([da_r, da_z, da_n], axis=1)
-        dU = np.concatenate([da_r.T @ h, da_z.T @ h, da_n.T @ (r * h)])
+        dU = np.concatenate([da_r.T @ seen, da_z.T @ seen, da_n.T @ (r * seen)])
         return da, (dh,), {"U": dU, "b_hh": da.sum(axis=0)}
 
 

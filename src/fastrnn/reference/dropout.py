@@ -1,5 +1,7 @@
 """Dropout masks from a counter: every value is a function of where it is used, so no order of drawing exists.
 
+Variational dropout is that of Gal and Ghahramani (2016): a mask for each row of the batch, the same at every step.
+
 Dropout is that of Srivastava et al. (2014), inverted (kept values are scaled by 1 / (1 - p), as torch does) and placed
 between the layers of a stack only (Zaremba, Sutskever and Vinyals 2014; torch.nn.LSTM's ``dropout``). The 64-bit hash
 is the finaliser of SplitMix64 (Steele, Lea and Flood 2014), the 32-bit one "lowbias32" of C. Wellons.
@@ -7,7 +9,7 @@ is the finaliser of SplitMix64 (Steele, Lea and Flood 2014), the 32-bit one "low
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,19 @@ Array = NDArray[Any]
 
 GOLDEN_64 = np.uint64(0x9E3779B97F4A7C15)
 GOLDEN_32 = np.uint32(0x9E3779B9)
+
+
+class Masks(NamedTuple):
+    """What is drawn within a layer and direction for one call; None where nothing is."""
+
+    input: Array | None = None  # [N, I], on the layer's input
+    state: Array | None = None  # [N, P], on h as the recurrent weights read it
+    held: tuple[Array, ...] | None = None  # zoneout's d of h [T, N, P] and, of an LSTM, of c [T, N, H]
+
+
+def masked(array: Array, mask: Array | None) -> Array:
+    """Return an array times a mask, where there is one."""
+    return array if mask is None else array * mask
 
 
 def dropout_mask(

@@ -20,7 +20,7 @@ from fastrnn.layers._recurrent import WEIGHTS, RecurrentBase
 from fastrnn.layers._segments import check_checkpoint
 from fastrnn.layers.sparse import SparseRows
 from fastrnn.reference.cells import GRUCell, GRUResetBeforeCell, LSTMCell, RNNCell, State, Weights
-from fastrnn.reference.dropout import dropout_mask
+from fastrnn.reference.dropout import Masks, dropout_mask
 from fastrnn.reference.minimal import AnyCell, MinGRUCell, MinLSTMCell
 from fastrnn.reference.pool import StreamPool
 from fastrnn.reference.quantized import PRECISIONS, quantized
@@ -54,6 +54,13 @@ class Tape(engine_tape.Tape):
         names = self.layer._cell.shown
         widths = {name: self.layer._output_size if name == "h" else self.layer.hidden_size for name in names}
         return [{name: self._given(kept.sequence(name, widths[name])) for name in names} for kept in self.kept]
+
+    def drawn_masked(self, array: Array, which: int, k: int) -> Array:
+        """Return an array [T, N, J] times the mask of one kind that is drawn within the k-th layer and direction."""
+        assert self.drawn is not None
+        seed, count, p, first = self.drawn[which]
+        product: Array = array * dropout_mask(seed, count, first + k, array.shape, p, array.dtype)
+        return product
 
     def masked_weight(self, array: Array, k: int) -> Array:
         """Return an array [P, G·H] times the mask on the k-th weight_hh, transposed."""
@@ -140,9 +147,10 @@ class Recurrent(RecurrentBase):
         given = state if isinstance(state, (tuple, list)) else (state,)
         arguments.check_out(out, shape, self.dtype, (rows, *given))
 
-        masks = self._draw(self.dropout) if keep else None
-        tape = Tape(self, self._versions(), shape, batched, holds, active, masks, T, N, [])
+        dropout = self._draw(self.dropout) if keep else None
+        tape = Tape(self, self._versions(), shape, batched, holds, active, dropout, T, N, [])
         tape.weight_dropout = self._draw(self.weight_dropout) if keep else None
+        tape.drawn = self._draw_within() if keep else None
         active = np.ones((T, N), bool) if active is None else active
         starts = np.zeros((T, N), bool) if starts is None else starts
         final = tuple(part.copy() for part in initial)
@@ -150,7 +158,8 @@ class Recurrent(RecurrentBase):
         for layer in range(self.num_layers):
             outputs = []
             for k, reverse in self._passes(layer):
-                kept = Pass(rows, active, restarts(starts, active, reverse), time_order(T, reverse), keep or exactly)
+                restart, masks = restarts(starts, active, reverse), self._masks(tape, layer, k)
+                kept = Pass(rows, active, restart, time_order(T, reverse), keep or exactly, masks)
                 before = tuple(part[k] for part in initial)
                 h, last = forward_direction(self._cell, self._weights(k, tape), before, kept)
                 kept.x = below
@@ -162,7 +171,7 @@ class Recurrent(RecurrentBase):
                 tape.kept.append(kept)
             rows = np.concatenate(outputs, axis=2)
             below = kept.keep(rows)
-            if masks and layer < self.num_layers - 1:
+            if dropout and layer < self.num_layers - 1:
                 rows, below = tape.masked(rows, layer), tape.masked(below, layer)
         y = np.empty(shape, self.dtype) if out is None else out
         y[...] = arguments.as_given(rows, batched, self.batch_first)
@@ -239,6 +248,25 @@ class Recurrent(RecurrentBase):
         layer.load_state_dict(self.state_dict())
         layer._precision = precision
         return layer
+
+    def _masks(self, tape: Tape, layer: int, k: int) -> Masks:
+        """Return what is drawn within a direction of a layer; in inference the expectation of zoneout."""
+        T, N, P, H = tape.T, tape.N, self._output_size, self.hidden_size
+        p_c, p_h = self._zoneouts
+        widths = (P, H)[: len(self._cell.states)]
+        if tape.drawn is None:
+            held = tuple(np.full((T, N, J), p, self.dtype) for J, p in zip(widths, (p_h, p_c), strict=False))
+            return Masks(held=held if p_c or p_h else None)
+        ones = np.ones((1, N, tape.y_shape[-1] if layer else self.input_size), self.dtype)
+        held = tuple(
+            np.where(tape.drawn_masked(np.ones((T, N, J), self.dtype), which, k) == 0, 1, 0).astype(self.dtype)
+            for J, which in zip(widths, (3, 2), strict=False)
+        )
+        return Masks(
+            tape.drawn_masked(ones, 0, k)[0] if self.input_dropout else None,
+            tape.drawn_masked(np.ones((1, N, P), self.dtype), 1, k)[0] if self.recurrent_dropout else None,
+            held if p_c or p_h else None,
+        )
 
     def _weights(self, k: int, tape: Tape) -> Weights:
         W, U, b_ih, b_hh, R, p, s_ih, s_hh, s_c, b_c = self._named(self.parameters, k)

@@ -1,7 +1,8 @@
 """One time step of the cells without recurrent weights, forward and backward: Feng, Tung, Ahmed, Bengio and
 Hajimirsadeghi (2024), "Were RNNs All We Needed?", arXiv 2410.01201, in the plain form of its first algorithms.
 
-What a step is given and returns is written at `fastrnn.reference.cells`; the `Weights` have no U and no b_hh.
+What a step is given and returns is written at `fastrnn.reference.cells`; the `Weights` have no U and no b_hh, and so
+``m`` has nothing to mask.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ class MinGRUCell:
     def __init__(self, activations: tuple[Activation, ...]) -> None:
         self.f, self.g = Gate(activations[0]), Gate(activations[1])
 
-    def step_forward(self, a: Array, state: State, w: Weights) -> tuple[State, Kept]:
+    def step_forward(self, a: Array, state: State, w: Weights, m: Array | None) -> tuple[State, Kept]:
         (h,) = state
         a_z, a_n = np.split(a, 2, axis=1)
         z, n = self.f(a_z), self.g(a_n)
         h_new = (1 - z) * h + z * n
         return (h_new,), {"z": z, "n": n, "h": h_new}
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights, m: Array | None) -> Gradients:
         (h,), (dh_new,) = state, dstate
         z, n = kept["z"], kept["n"]
         # h' = (1 - z) ⊙ h + z ⊙ n
@@ -70,7 +71,7 @@ class MinLSTMCell:
     def __init__(self, activations: tuple[Activation, ...]) -> None:
         self.f, self.g = Gate(activations[0]), Gate(activations[1])
 
-    def step_forward(self, a: Array, state: State, w: Weights) -> tuple[State, Kept]:
+    def step_forward(self, a: Array, state: State, w: Weights, m: Array | None) -> tuple[State, Kept]:
         (h,) = state
         a_f, a_i, a_n = np.split(a, 3, axis=1)
         up = lift(a_f, a_i)
@@ -78,7 +79,7 @@ class MinLSTMCell:
         h_new = f / (f + i) * h + i / (f + i) * n
         return (h_new,), {"f": f, "i": i, "n": n, "h": h_new}
 
-    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights) -> Gradients:
+    def step_backward(self, dstate: State, kept: Kept, state: State, w: Weights, m: Array | None) -> Gradients:
         (h,), (dh_new,) = state, dstate
         f, i, n = (kept[name] for name in "fin")
         keep, take = f / (f + i), i / (f + i)

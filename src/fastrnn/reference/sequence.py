@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrnn.reference import zoneout
 from fastrnn.reference.cells import Kept, State, Weights
+from fastrnn.reference.dropout import Masks, masked
 from fastrnn.reference.minimal import AnyCell
 from fastrnn.reference.norm import centred, norm_backward, scaled
 
@@ -33,6 +35,7 @@ class Pass:
     restart: Array  # [T, N]
     order: range
     keep: Callable[[Array], Array]  # how states and gates are kept: `exactly` or `bfloat16`
+    masks: Masks
     before: dict[int, State] = field(default_factory=dict)
     steps: dict[int, Kept] = field(default_factory=dict)
     product: Array | None = None  # W x [T, N, G·H], centred, where it is normalised
@@ -44,6 +47,14 @@ class Pass:
         arrays += [part for state in self.before.values() for part in state]
         arrays += [] if self.product is None else [self.product]
         return sum(array.nbytes for array in arrays)
+
+    def state_mask(self, t: int) -> Array | None:
+        """Return the mask [n, P] on h of the rows that are real at t, or None."""
+        return None if self.masks.state is None else self.masks.state[self.active[t]]
+
+    def held(self, t: int) -> State | None:
+        """Return zoneout's d of h and of c of the rows that are real at t, or None."""
+        return None if self.masks.held is None else tuple(d[t, self.active[t]] for d in self.masks.held)
 
     def sequence(self, name: str, width: int) -> Array:
         """Return a gate or state of every step, [T, N, width], zeros at padded steps."""
@@ -91,7 +102,7 @@ def restarts(resets: Array, active: Array, reverse: bool) -> Array:
 def forward_direction(cell: AnyCell, weights: Weights, state: State, tape: Pass) -> tuple[Array, State]:
     """Return h of every step [T, N, H], zeros at padded ones, and the final state; `tape` is filled."""
     active, restart, keep = tape.active, tape.restart, tape.keep
-    a = product_with_input(tape.x, active, weights.W)
+    a = product_with_input(tape.x, active, weights.W, tape.masks.input)
     if weights.s_ih is not None:
         a = centred(a, cell.normalised)
         tape.product = keep(a)
@@ -105,7 +116,11 @@ def forward_direction(cell: AnyCell, weights: Weights, state: State, tape: Pass)
         before, tape.before[t] = (
             tuple(np.where(restart[t, real, None], 0, part[real]) for part in parts) for parts in (state, kept)
         )
-        after, gates = cell.step_forward(a[t, real], before, weights)
+        after, gates = cell.step_forward(a[t, real], before, weights, tape.state_mask(t))
+        d = tape.held(t)
+        if d is not None:
+            after = zoneout.hold(after, before, d)
+            gates |= dict(zip(cell.states, after, strict=True))
         tape.steps[t] = {name: keep(value) for name, value in gates.items()}
         for part, kept_part, new in zip(state, kept, after, strict=True):
             part[real], kept_part[real] = new, keep(new)
@@ -130,7 +145,13 @@ def backward_direction(
         above = tuple(part[real] for part in dstate)
         above = (above[0] + dy[t, real], *above[1:])  # h goes up to y and on to the next step
         dh[t, real] = above[0]
-        da[t, real], before, gradients = cell.step_backward(above, tape.steps[t], tape.before[t], weights)
+        kept, past, d = tape.steps[t], None, tape.held(t)
+        if d is not None:
+            above, past = zoneout.hold_backward(above, d)
+            kept = zoneout.given_cell(kept, tape.before[t])
+        da[t, real], before, gradients = cell.step_backward(above, kept, tape.before[t], weights, tape.state_mask(t))
+        if past is not None:
+            before = tuple(part + more for part, more in zip(before, past, strict=True))
         for name, gradient in gradients.items():
             sums[name] += gradient
         for part, new in zip(dstate, before, strict=True):
@@ -139,25 +160,38 @@ def backward_direction(
     if weights.s_ih is not None:
         assert tape.product is not None
         da, sums["s_ih"] = norm_backward(da, tape.product, weights.s_ih, cell.normalised)
-    dx, sums["W"] = gradients_of_product(tape.x, active, weights.W, da)
+    dx, sums["W"] = gradients_of_product(tape.x, active, weights.W, da, tape.masks.input)
     return dx, dstate, weights._replace(**sums), dh
 
 
-def product_with_input(x: Array, active: Array, W: Array) -> Array:
+def product_with_input(x: Array, active: Array, W: Array, mask: Array | None) -> Array:
     """Return W x_t of every step [T, N, G·H]; where x is ids, W times a one-hot column is a column of W."""
     if x.ndim == 2:
-        return np.asarray(W.T[np.where(active, x, 0)])  # numbers, no longer a matrix that rounds its factor
-    return np.where(active[:, :, None], x, 0) @ W.T
+        ids = np.where(active, x, 0)
+        product = np.asarray(W.T[ids])  # numbers, no longer a matrix that rounds its factor
+        return masked(product, mask_of_ids(ids, mask))
+    return masked(np.where(active[:, :, None], x, 0), mask) @ W.T
 
 
-def gradients_of_product(x: Array, active: Array, W: Array, da: Array) -> tuple[Array | None, Array]:
+def gradients_of_product(
+    x: Array, active: Array, W: Array, da: Array, mask: Array | None
+) -> tuple[Array | None, Array]:
     """Return dL/dx and dL/dW from dL/d(W x), which is zero at padded steps."""
     dW = np.zeros_like(W)
     if x.ndim == 2:
-        np.add.at(dW.T, x[active], da[active])
+        scaled = masked(da, mask_of_ids(np.where(active, x, 0), mask))
+        np.add.at(dW.T, x[active], scaled[active])
         return None, dW
-    dW += da[active].T @ x[active]
-    return da @ W, dW
+    dW += da[active].T @ masked(x, mask)[active]
+    return masked(da @ W, mask), dW
+
+
+def mask_of_ids(ids: Array, mask: Array | None) -> Array | None:
+    """Return a mask [N, I] at the place of each id [T, N], as [T, N, 1]."""
+    if mask is None:
+        return None
+    chosen: Array = mask[np.arange(ids.shape[1]), ids][:, :, None]
+    return chosen
 
 
 def hold(y: Array, active: Array, order: range) -> Array:
