@@ -46,7 +46,7 @@ MEMORY = [
     ),
     segments(
         "masks-of-the-first-steps", ENGINE + "dropout.pxi",
-        "t0 + t)", "t)",
+        "row_key(&draw, t0 + t, n)", "row_key(&draw, t, n)",
         "lstm-3-1-full",
     ),
     segments(
@@ -66,7 +66,7 @@ MEMORY = [
     ),
     compiled(
         "segments-gates-without-dropout", SEGMENTS,
-        "*final, True, False, self.dropout)", "*final, True, False, None)",
+        "*final, True, False, self.dropout, self.drawn)", "*final, True, False, None, self.drawn)",
         "test_checkpoint.py::test_gates_and_hidden_gradients[lstm-2-2]",
     ),
     compiled(
