@@ -10,14 +10,8 @@ import numpy as np
 import fastrnn
 
 
-def train_twin(
-    model: Any, X: list[np.ndarray], y: list[Any], epochs: int, batch_size: int, learning_rate: float
-) -> tuple[Any, float]:
-    """Return a torch module that has trained from the initial values of `model`, and the seconds that took.
-
-    `model` is a `SequenceClassifier` of the last state or a `SequenceTagger` without dropout, X its sequences as ids, y
-    labels as numbers. Batches are cut from pools sorted by length, as fastrnn does it.
-    """
+def twin_of(model: Any) -> Any:
+    """Return a model's layers as torch modules by the same names, with the values they had before training."""
     import torch
 
     parts = torch.nn.ModuleDict()
@@ -33,6 +27,20 @@ def train_twin(
                 batch_first=True, bidirectional=layer.bidirectional,
             )  # fmt: skip
         parts[name].load_state_dict({key: torch.tensor(value) for key, value in fresh.state_dict().items()})
+    return parts
+
+
+def train_twin(
+    model: Any, X: list[np.ndarray], y: list[Any], epochs: int, batch_size: int, learning_rate: float
+) -> tuple[Any, float]:
+    """Return a torch module that has trained from the initial values of `model`, and the seconds that took.
+
+    `model` is a `SequenceClassifier` of the last state or a `SequenceTagger` without dropout, X its sequences as ids, y
+    labels as numbers. Batches are cut from pools sorted by length, as fastrnn does it.
+    """
+    import torch
+
+    parts = twin_of(model)
     optimizer, rng = torch.optim.Adam(parts.parameters(), lr=learning_rate), np.random.default_rng(0)
     total, done, start = epochs * len(X), 0, time.perf_counter()
     for _ in range(epochs):
