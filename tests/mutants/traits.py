@@ -58,7 +58,7 @@ TRAITS = [
         traits("lstm-coupled"),
     ),
     compiled(
-        "projection-gradient-before-the-later-steps", ENGINE + "backward.pxi",
+        "projection-gradient-before-the-later-steps", ENGINE + "projection.pxi",
         "v_store(dz, loss_gradient(&back, j, lanes(P, j)))", "v_store(dz, v_load_n(back.dy + j, lanes(P, j)))",
         "test_traits.py::test_projection_equals_reference[5-1-float32]",
     ),

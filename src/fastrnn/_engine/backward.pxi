@@ -81,8 +81,13 @@ cdef inline Py_ssize_t block_steps(Py_ssize_t T, Py_ssize_t N) noexcept nogil:
 
 
 cdef inline int carry_panels(const Backward* b) noexcept nogil:
-    """Panels of the carried gradient, by which a step's units are shared out."""
+    """Panels of the numbers of h."""
     return <int>ceil_div(b.carry_row, TILE_VECTORS * VLEN)
+
+
+cdef inline int unit_panels(const Backward* b) noexcept nogil:
+    """Panels of the units, which are those of h but where h is projected."""
+    return <int>ceil_div(b.state_row, TILE_VECTORS * VLEN)
 
 
 cdef inline Py_ssize_t widest_row(const Backward* b) noexcept nogil:
@@ -137,27 +142,6 @@ cdef void place_back_masks(Backward* b, char** space) noexcept nogil:
     b.c_given = <real*>carve(space, M * b.state_row * sizeof(real) if m.held_c.threshold else 0)
     b.dh_held = <real*>carve(space, N * b.carry_row * sizeof(real) if m.held_h.threshold else 0)
     b.dc_held = <real*>carve(space, N * b.state_row * sizeof(real) if m.held_c.threshold else 0)
-
-
-cdef void place_back_projection(Backward* b, char** space) noexcept nogil:
-    cdef const Layout* a = &b.w.project_layout
-    cdef Py_ssize_t N = b.steps.N, M = b.block.rows
-    b.projection.rows, b.projection.shares = M, b.block.shares
-    place_block(&b.projection, a, b.w.H, space)
-    b.project = forward_panels(a, &a.state, b.w.H if b.steps.T * N > M else 0, space)
-    b.hidden = <real*>carve(space, M * b.state_row * sizeof(real))
-    b.hidden_rows = <const_row*>carve(space, M * sizeof(real*))
-    b.dhidden = <real*>carve(space, N * b.state_row * sizeof(real))
-    b.dhidden_rows = <real**>carve(space, N * sizeof(real*))
-
-
-cdef void start_back_projection(Backward* b) noexcept nogil:
-    cdef Py_ssize_t m, n
-    start_block(&b.projection, &b.w.project_layout, b.w.H)
-    for m in range(b.block.rows):
-        b.hidden_rows[m] = b.hidden + m * b.state_row
-    for n in range(b.steps.N):
-        b.dhidden_rows[n] = b.dhidden + n * b.state_row
 
 
 cdef void start_backward(Backward* b) noexcept nogil:
@@ -262,47 +246,6 @@ cdef void point_back(const Backward* b, Back* back, Py_ssize_t t, Py_ssize_t n, 
         back.norm_sums = b.norm_sums + n * b.norm_row
 
 
-cdef void step_arrived(Backward* b, const Span* s) noexcept nogil:
-    """The whole gradient of a projected h: what was carried, and what came from above."""
-    cdef const int32_t* rows = rows_at(b.steps, s.t)
-    cdef Py_ssize_t j, k, m, columns = TILE_VECTORS * VLEN, P = b.w.P
-    cdef real* dz
-    cdef Back back = begin_back(b, s)
-    for k in range(s.k0, s.k1):
-        m = s.m + k - s.k0
-        point_back(b, &back, s.t, rows[k], m)
-        if b.masks.drawn:
-            part_gradient(b, &back, s.t, rows[k])
-        for j from s.q0 * columns <= j < s.q1 * columns by VLEN:
-            dz = <real*>b.projection.dz_rows[m] + j // columns * b.projection.rows * columns + j % columns
-            if j >= P:
-                v_store(dz, v_set(0))
-                continue
-            v_store(dz, loss_gradient(&back, j, lanes(P, j)))
-            v_store(back.dh + j, v_set(0))
-        if b.masks.held_h.threshold:
-            join_row(back.dh, b.dh_held + rows[k] * b.carry_row, 0, P)
-
-
-cdef void step_projection(Backward* b, const Span* s) noexcept nogil:
-    """The gradient of what the projection reads, after that of every number of h; also what it read, for that of R."""
-    cdef const Layout* a = &b.w.project_layout
-    cdef const int32_t* rows = rows_at(b.steps, s.t)
-    cdef Py_ssize_t j, k, m, columns = TILE_VECTORS * VLEN, H = b.w.H
-    cdef real* hidden
-    cdef Inner inner = across_panels(&b.projection, a, &a.state)
-    cdef Back back = begin_back(b, s)
-    for k in range(s.k0, s.k1):
-        m = s.m + k - s.k0
-        point_back(b, &back, s.t, rows[k], m)
-        hidden = <real*>b.hidden_rows[m]
-        for j from back.first <= j < back.end by VLEN:
-            v_store(hidden + j, v_load_n(back.gates + 3 * H + j, lanes(H, j))
-                    * activate_one(&b.w.traits.h, v_load_n(back.c + j, lanes(H, j))))
-    gemm(s.k1 - s.k0, b.projection.dz_rows + s.m, &inner, &b.w.project_back, s.u0, s.u1, b.block.zero_rows, 0,
-         b.dhidden_rows + s.n0, columns)
-
-
 cdef void step_candidate(Backward* b, const Span* s) noexcept nogil:
     """The gradient of r * h from that of the candidate, and dz of r: after every unit's candidate."""
     cdef const int32_t* rows = rows_at(b.steps, s.t)
@@ -337,11 +280,6 @@ cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
         if b.previous[s.t * b.steps.N + rows[k]] == ZERO:
             memset(b.dh + rows[k] * b.carry_row + first, 0, width)
             memset(b.dc + rows[k] * b.state_row + c_first, 0, c_width)
-
-
-cdef inline int unit_panels(const Backward* b) noexcept nogil:
-    """Panels of the units, which are those of h but where h is projected."""
-    return <int>ceil_div(b.state_row, TILE_VECTORS * VLEN)
 
 
 cdef struct Descent:
@@ -400,13 +338,6 @@ cdef void gates_share(void* argument, int share, int rank) noexcept nogil:
         step_arrived(d.b, &span)
     else:
         step_gates(d.b, &span, share == 0)
-
-
-cdef void projection_share(void* argument, int share, int rank) noexcept nogil:
-    cdef Descent* d = <Descent*>argument
-    cdef Span span = units_of(d, share)
-    step_projection(d.b, &span)
-    step_gates(d.b, &span, share == 0)
 
 
 cdef void candidate_share(void* argument, int share, int rank) noexcept nogil:

@@ -112,21 +112,6 @@ cdef inline bint copies_input(const Forward* f) noexcept nogil:
     return f.ids == NULL and (f.x.n_step != f.w.I or f.masks.input.threshold != 0)
 
 
-cdef void place_projection(Forward* f, char** space) noexcept nogil:
-    cdef Py_ssize_t R = f.n1 - f.n0
-    f.hidden = <real*>carve(space, R * f.w.H * sizeof(real))
-    f.projected = <real*>carve(space, R * projected_row(f) * sizeof(real))
-    f.hidden_rows = <const_row*>carve(space, R * sizeof(real*))
-    f.projected_rows = <real**>carve(space, R * sizeof(real*))
-    f.zero_rows = <const_row*>carve(space, R * sizeof(real*))
-    f.h_out = <real**>carve(space, R * sizeof(real*))
-    f.y_out = <real**>carve(space, R * sizeof(real*))
-
-
-cdef inline Py_ssize_t projected_row(const Forward* f) noexcept nogil:
-    return f.w.project_layout.count * f.w.project_layout.width * VLEN
-
-
 cdef inline Py_ssize_t chunk_steps(const Layout* a, Py_ssize_t T, Py_ssize_t R) noexcept nogil:
     """Steps projected at once: rows that share a read of the input weights, few enough to stay in cache."""
     cdef Py_ssize_t rows = 393216 // (a.count * a.width * VLEN * <Py_ssize_t>sizeof(real))
@@ -381,23 +366,6 @@ cdef void sweep_cell(Forward* f, Py_ssize_t t, int count, bint started) noexcept
         project_hidden(f, count)
     if w.traits.zoned:
         hold_states(f, t, count)
-
-
-cdef inline void aim_projection(Forward* f, Py_ssize_t k) noexcept nogil:
-    """Let row k of the step write what is to be projected, and keep where that goes."""
-    cdef Step* s = &f.step
-    f.h_out[k], f.y_out[k] = s.h[k], s.y[k]
-    s.h[k] = s.y[k] = f.hidden + k * f.w.H
-
-
-cdef void project_hidden(Forward* f, int count) noexcept nogil:
-    """h = R (o tanh(c)) of a step's rows."""
-    cdef int k
-    share_product(f.team, f.shares, count, f.hidden_rows, run_of(f.w.H), &f.w.project, f.zero_rows, 0,
-                  f.projected_rows, TILE_VECTORS * VLEN)
-    for k in range(count):
-        copy_row(f.h_out[k], f.projected_rows[k], f.w.P)
-        copy_row(f.y_out[k], f.projected_rows[k], f.w.P)
 
 
 cdef void run_forward(void* argument, int task, int rank) noexcept nogil:
