@@ -121,6 +121,7 @@ def test_updates(rule, number):
 
 def test_sums_of_squares():
     engine, arrays = _engine.load("float32"), [normal(k, 400_000 + k) for k in range(9)]
+    arrays.append(np.full(4_000_000, 1e-40, "float32"))  # denormal, and large enough to wake a worker
     alone = on_threads(1, lambda: [engine.sum_of_squares(array) for array in arrays])
     for number in (2, 3):
         assert on_threads(number, lambda: [engine.sum_of_squares(array) for array in arrays]) == alone

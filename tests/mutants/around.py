@@ -80,6 +80,12 @@ AROUND = [
         "test_shares.py::test_updates[AdamW-3]",
     ),
     compiled(
+        "denormal-squares-lost-by-workers", ENGINE + "update.pxi",
+        "mode = denormals_flush()  # as workers do\n",
+        "mode = denormals_flush()\n        denormals_restore(mode)\n",
+        "test_shares.py::test_sums_of_squares",
+    ),
+    compiled(
         "squares-in-a-part-for-each-thread", ENGINE + "update.pxi",
         "s.parts = <int>min(1 + s.count // PART_NUMBERS, PARTS)", "s.parts = TEAM.threads()",
         "test_shares.py::test_sums_of_squares",

@@ -209,10 +209,13 @@ def sum_of_squares(cnp.ndarray array):
     cdef Squares s
     cdef double seconds = <double>array.size * sizeof(real) / 20e9
     cdef int part
+    cdef unsigned int mode
     s.a, s.count = data_of(checked(array, "array")), array.size
     s.parts = <int>min(1 + s.count // PART_NUMBERS, PARTS)
     with nogil:
+        mode = denormals_flush()  # as workers do
         run_region(squares_part, &s, s.parts, seconds)
+        denormals_restore(mode)
         for part in range(1, s.parts):
             s.totals[0] += s.totals[part]
     return s.totals[0]
