@@ -28,6 +28,25 @@ WEIGHTS, INPUTS, STATES, HELD_C, HELD_H = (k << 32 for k in range(1, 6))
 Drawn = tuple[tuple[int, int, float, int], ...]  # seed, count, probability and first number: of INPUTS, ..., HELD_H
 
 
+class Probability:
+    """A probability with which `forward` drops something; it can be changed."""
+
+    def __init__(self, recurrent: bool = False) -> None:
+        self.recurrent = recurrent  # of recurrent weights, or of what they read
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self.name = name
+
+    def __get__(self, layer: Any, owner: type[Any]) -> Any:
+        return self if layer is None else layer.__dict__[self.name]
+
+    def __set__(self, layer: Any, p: Any) -> None:
+        p = check_probability(p, self.name)
+        if p and self.recurrent and layer._name in MINIMAL:
+            raise ValueError(f"{self.name} must be 0, got {p}: a {type(layer).__name__} has no recurrent weights")
+        layer.__dict__[self.name] = p
+
+
 class RecurrentBase(Layer):
     """The constructor of `RNN`, `LSTM`, `GRU` and the minimal cells."""
 
@@ -42,6 +61,10 @@ class RecurrentBase(Layer):
     layer_norm: bool = False
     clip: float | None
     zoneout: float | tuple[float, float]  # of an LSTM of c and of h, where they are not the same
+    dropout = Probability()  # of a value between two layers of the stack
+    weight_dropout = Probability(recurrent=True)  # of a recurrent weight
+    input_dropout = Probability()  # of a column of every layer's input
+    recurrent_dropout = Probability(recurrent=True)  # of a unit in what recurrent weights read
 
     def __init__(
         self,
@@ -93,49 +116,6 @@ class RecurrentBase(Layer):
 
     def _parameter(self, name: str, value: NDArray[Any]) -> Parameter:
         return Parameter(name, value)
-
-    @property
-    def dropout(self) -> float:
-        """The probability with which `forward` drops a value between two layers of the stack; it can be changed."""
-        return self._dropout
-
-    @dropout.setter
-    def dropout(self, p: Any) -> None:
-        self._dropout = check_probability(p, "dropout")
-
-    @property
-    def weight_dropout(self) -> float:
-        """The probability with which `forward` drops a recurrent weight; it can be changed."""
-        return self._weight_dropout
-
-    @weight_dropout.setter
-    def weight_dropout(self, p: Any) -> None:
-        self._weight_dropout = self._of_recurrent_weights(p, "weight_dropout")
-
-    def _of_recurrent_weights(self, p: Any, name: str) -> float:
-        """Return a probability, which of a cell without recurrent weights must be 0."""
-        p = check_probability(p, name)
-        if p and self._name in MINIMAL:
-            raise ValueError(f"{name} must be 0, got {p}: a {type(self).__name__} has no recurrent weights")
-        return p
-
-    @property
-    def input_dropout(self) -> float:
-        """The probability with which `forward` drops a column of every layer's input; it can be changed."""
-        return self._input_dropout
-
-    @input_dropout.setter
-    def input_dropout(self, p: Any) -> None:
-        self._input_dropout = check_probability(p, "input_dropout")
-
-    @property
-    def recurrent_dropout(self) -> float:
-        """The probability with which `forward` drops a unit from what recurrent weights read; it can be changed."""
-        return self._recurrent_dropout
-
-    @recurrent_dropout.setter
-    def recurrent_dropout(self, p: Any) -> None:
-        self._recurrent_dropout = self._of_recurrent_weights(p, "recurrent_dropout")
 
     @property
     def _zoneouts(self) -> tuple[float, float]:
