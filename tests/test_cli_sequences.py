@@ -210,9 +210,10 @@ def test_errors_are_one_line(capsys, texts, series, tmp_path):
     letters = write(tmp_path / "letters.csv", [("a",), ("x",)])
     twice = write(tmp_path / "twice.csv", [("a", "a"), ("1", "2")])
     uneven, cut, empty = tmp_path / "uneven.npz", tmp_path / "cut.npz", tmp_path / "empty.npy"
-    config, strange = tmp_path / "c.toml", tmp_path / "s.toml"
+    config, strange, poor = (tmp_path / f"{name}.toml" for name in "csp")
     config.write_text(f"file = '{texts}'")
     strange.write_text("command = 'dance'\nfit = { checkpoint = 'x' }")
+    poor.write_text("command = 'forecast'\nfile = 'x'\nfit = { checkpoint = 'x' }")
     np.savez(uneven, X=np.zeros((2, 3)), y=[1])
     twofold, nameless = tmp_path / "twofold.npz", tmp_path / "nameless.npz"
     np.savez(twofold, X=np.zeros((2, 3)), y=[[1], [2]])
@@ -246,6 +247,7 @@ def test_errors_are_one_line(capsys, texts, series, tmp_path):
         (["classify", "--config", config], "c.toml must be of fastrnn classify, got one of fastrnn train"),
         (["train", "--config", strange], "s.toml must be of fastrnn train, got one of fastrnn dance"),
         (["resume", tmp_path / "s"], "s.toml must be of train, classify, forecast, got 'dance'"),
+        (["resume", tmp_path / "p"], "p.toml must have file, steps, and lacks steps"),
         (["classify", texts, "-o", config], "c.toml is where the configuration goes"),
         (["forecast", series, "--steps", "1", "--checkpoint", tmp_path], "checkpoints need a model's name, -o MODEL"),
     ]

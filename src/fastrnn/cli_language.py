@@ -157,10 +157,18 @@ def resume(arguments: argparse.Namespace) -> None:
     config = read_toml(path)
     if "checkpoint" not in config.get("fit", {}):
         raise ValueError(f"{path} is of a training without checkpoints: start it with --checkpoint FOLDER")
-    runs = {"train": run_training, "classify": cli_sequences.run_classify, "forecast": cli_sequences.run_forecast}
+    runs: dict[str, tuple[Options, Callable[..., None], tuple[str, ...]]] = {
+        "train": (OPTIONS, run_training, ("train", "valid", "test")),
+        "classify": (cli_sequences.CLASSIFY_OPTIONS, cli_sequences.run_classify, ("file",)),
+        "forecast": (cli_sequences.FORECAST_OPTIONS, cli_sequences.run_forecast, ("file", "steps")),
+    }
     if command_of(config) not in runs:
         raise ValueError(f"{path} must be of {', '.join(runs)}, got {command_of(config)!r}")
-    runs[command_of(config)](config, arguments.json, resume=True)
+    options, run, needed = runs[command_of(config)]
+    lacking = [name for name in needed if name not in config]
+    if lacking:
+        raise ValueError(f"{path} must have {', '.join(needed)}, and lacks {', '.join(lacking)}")
+    run(options.configuration(argparse.Namespace(), config), arguments.json, resume=True)
 
 
 def configuration(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -10,6 +10,11 @@ DECODER = "test_encoder_decoder.py::"
 
 SEQUENCE_MODELS = [
     Mutant(
+        "resume-names-what-is-there", "src/fastrnn/cli_language.py",
+        "[name for name in needed if name not in config]", "[name for name in needed if name in config]",
+        "test_cli_sequences.py::test_errors_are_one_line",
+    ),
+    Mutant(
         "column-twice-is-taken", "src/fastrnn/cli_sequences.py",
         "len(set(rows[0])) < len(rows[0])", "len(set(rows[0])) > len(rows[0])",
         "test_cli_sequences.py::test_errors_are_one_line",
