@@ -17,7 +17,7 @@ from table import read
 
 from fastrnn.bench.limit import PRODUCTS
 from fastrnn.bench.peers import GATES, Point
-from fastrnn.bench.quick import pyplot
+from fastrnn.plot import figure_class
 
 Row = dict[str, Any]
 
@@ -37,7 +37,7 @@ def draw(reports: list[Row]) -> Any:
     """Return the figure: a panel for inference and one for training."""
     machine = reports[0]["machine"]
     rows = [row for report in reports for row in report["rows"] if row["threads"] == 1 and row["T"] >= 32]
-    figure = pyplot()(figsize=(8, 4.2), layout="constrained")
+    figure = figure_class()(figsize=(8, 4.2), layout="constrained")
     for axes, (kind, title) in zip(figure.subplots(1, 2, sharey=True), TITLES.items(), strict=True):
         chosen = [row for row in rows if row["kind"] == kind]
         roofs(axes, machine)

@@ -91,7 +91,7 @@ try:
 except ImportError as error:
     print(error)
 """)
-    assert done.stdout == "a plot needs matplotlib: pip install 'fastrnn[plot]'\n", done.stderr
+    assert done.stdout == "figures need matplotlib: pip install 'fastrnn[plot]'\n", done.stderr
 
 
 def test_two_threads_beside_one():

@@ -41,7 +41,7 @@ TIMING = [
         "test_nothing_is_timed_before_results_agree",
     ),
     fault(
-        "plot-missing-after-the-run", "quick.py", "        pyplot()  # before time is spent\n", "        pass\n",
+        "plot-missing-after-the-run", "quick.py", "        figure_class()  # before time is spent\n", "        pass\n",
         "test_a_plot_needs_matplotlib",
     ),
     fault(

@@ -13,6 +13,7 @@ from typing import Any
 
 from fastrnn.bench import peers
 from fastrnn.bench.measure import measure, new_report
+from fastrnn.plot import figure_class
 
 Row = dict[str, Any]
 Task = tuple[str, peers.Point]
@@ -56,7 +57,7 @@ def run(
         A library has other results than fastrnn; nothing was timed at this row.
     """
     if plot is not None:
-        pyplot()  # before time is spent
+        figure_class()  # before time is spent
     begin, report = perf_counter(), new_report()
     about, here = report["machine"], [name for name in peers.PEERS if name not in report["absent"]]
     say(f"{about['cpu']}, {about['isa']}, one thread, float32; {about['fma_peak']} GFLOP/s at most")
@@ -96,19 +97,10 @@ def line(kind: str, cell: str, *cells: Any) -> str:
     return f"{kind:10}{cell:5}{''.join(columns)}"
 
 
-def pyplot() -> Any:
-    """Return matplotlib's figures without a screen, or say how to install it."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("a plot needs matplotlib: pip install 'fastrnn[plot]'") from error
-    return Figure
-
-
 def draw(report: Row, path: str | os.PathLike[str]) -> None:
     """Draw each row's ratios as bars that begin at 1, on a logarithmic scale."""
     rows, here = report["rows"], [name for name in peers.PEERS if any(name in row["ratios"] for row in report["rows"])]
-    figure = pyplot()(figsize=(8, 1.5 + 0.3 * len(rows)), layout="constrained")
+    figure = figure_class()(figsize=(8, 1.5 + 0.3 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     height = 0.8 / max(len(here), 1)
     for k, name in enumerate(here):
