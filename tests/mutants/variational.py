@@ -48,6 +48,21 @@ VARIATIONAL = [
         "test_variational.py::test_zoneout_of_each_state[lstm-c-float32]",
     ),
     Mutant(
+        "norm-of-the-state-without-its-mask", ENGINE + "norm.pxi",
+        "f.shares, count, f.step.h_seen, run_of", "f.shares, count, f.step.h_prev, run_of",
+        "test_variational.py::test_normalised_cells[LSTM-recurrent]", "float64",
+    ),
+    compiled(
+        "masks-of-a-projection-by-units", ENGINE + "stack.pxi",
+        "(b.w.normed or b.w.projected and b.masks.drawn)", "b.w.normed",
+        "test_variational.py::test_threads[lstm-projected-units]",
+    ),
+    Mutant(
+        "minimal-cells-drop-no-state", LAYERS + "_recurrent.py",
+        "recurrent_dropout = Probability(recurrent=True)", "recurrent_dropout = Probability()",
+        "test_variational.py::test_cells_without_recurrent_weights[MinGRU-float32]",
+    ),
+    Mutant(
         "states-masked-as-the-input", LAYERS + "_recurrent.py",
         "WEIGHTS, INPUTS, STATES, HELD_C, HELD_H = (k << 32 for k in range(1, 6))",
         "WEIGHTS, INPUTS, STATES, HELD_C, HELD_H = (k << 32 for k in (1, 2, 2, 4, 5))",
