@@ -169,6 +169,17 @@ def test_dropout_acts_in_training_alone():
         assert fitted(**{name: 0.5}).history_ != fitted().history_
 
 
+def test_partial_training_drops_as_the_parameters_say():
+    fit = {"batch_size": 3, "sequence_length": 7, "learning_rate": 1e-2}
+    model = LanguageModel(**{**SMALL, "num_layers": 2}).partial_fit(TEXT, **fit)
+    model.set_params(dropout=0.5, recurrent_dropout=0.25).partial_fit(TEXT, **fit)
+    assert (model.recurrent_.dropout, model.recurrent_.recurrent_dropout) == (0.5, 0.25)
+    before = parameters(model)
+    with pytest.raises(ValueError, match="output_dropout"):
+        model.set_params(output_dropout=1.5).partial_fit(TEXT, **fit)
+    assert_same_bits(parameters(model), before)
+
+
 def test_partial_training():
     """Passes one after the other are one training at a constant rate; vocabulary and optimizer stay."""
     fit = {"batch_size": 3, "sequence_length": 7, "learning_rate": 1e-2}

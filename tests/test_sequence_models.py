@@ -189,6 +189,23 @@ def test_one_update(kind):
     assert_close(twin.history_["loss"], model.history_["loss"], 1e-6)
 
 
+@every_model
+def test_partial_fit_drops_as_the_parameters_say(kind):
+    """A model whose dropout was changed goes on as one that always had it, between its layers too."""
+    sgd = {"optimizer": "sgd", "learning_rate": 1e-300}  # in float32 none at all
+    changed, always = (new(kind, dropout=p, num_layers=2)[0] for p in (0.5, 0.0))
+    _, X, y = new(kind)
+    for model in (changed, always):
+        model.partial_fit(X, y, **sgd)
+    changed.set_params(dropout=0.0)
+    for model in (changed, always):
+        model.partial_fit(X, y, **{**sgd, "learning_rate": 0.1})
+    assert_same_bits(parameters(changed), parameters(always))
+    with pytest.raises(ValueError, match="dropout"):
+        changed.set_params(dropout=1.0).partial_fit(X, y)
+    assert_same_bits(parameters(changed), parameters(always))
+
+
 def test_partial_fit_keeps_its_optimizer():
     """Two calls are two updates of one Adam, whose step grows with what it remembers."""
     model, X, y = new("regressor", dtype="float64")

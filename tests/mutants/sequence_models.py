@@ -95,6 +95,11 @@ SEQUENCE_MODELS = [
         TEST + "test_partial_fit_keeps_its_optimizer",
     ),
     Mutant(
+        "dropout-between-layers-stays", MODELS + "_sequence.py",
+        "                renew_dropout(self, layer)", "                pass",
+        TEST + "test_partial_fit_drops_as_the_parameters_say[classifier]",
+    ),
+    Mutant(
         "failed-fit-of-sequences-not-undone", MODELS + "_sequence.py",
         "                examples = self._cut(examples, check_size(sequence_length, \"sequence_length\"))\n"
         "            self._train(examples, None if validation is None else self._held_out(validation), N, options)\n"

@@ -57,6 +57,12 @@ def new_layers(model: Any, V: int, seeds: list[int]) -> tuple[Embedding | None, 
     return embedding, recurrent, output
 
 
+def renew_dropout(model: Any, recurrent: Recurrent) -> None:
+    """Let fitted layers drop as the model's parameters say now, which `set_params` may have changed."""
+    recurrent.dropout = model.dropout if recurrent.num_layers > 1 else 0.0
+    recurrent.recurrent_dropout = getattr(model, "recurrent_dropout", 0.0)
+
+
 def set_forget_bias(recurrent: Any, value: float) -> None:
     """Give the forget gates of all layers their bias, in `bias_ih`."""
     H, gate = recurrent.hidden_size, FORGET[recurrent._name]

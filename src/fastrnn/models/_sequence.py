@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastrnn import optim
 from fastrnn.layers._module import check_dtype, check_number, check_size
+from fastrnn.layers.recurrent import Recurrent
 from fastrnn.models._batches import (
     Sequences,
     batches_by_length,
@@ -21,7 +22,7 @@ from fastrnn.models._batches import (
     real_share,
     sequences,
 )
-from fastrnn.models._language_layers import CELLS
+from fastrnn.models._language_layers import CELLS, renew_dropout
 from fastrnn.models._model import Model, generator
 from fastrnn.train._checks import check_choice
 from fastrnn.train.checkpoints import fingerprint
@@ -235,6 +236,7 @@ class SequenceModel(Model):
         try:
             if not hasattr(self, "history_"):
                 self._start(given, y)
+            self._renew_dropout()
             loss, _, grads, _ = self._gradients(self._examples(given, y), np.arange(len(given)))
         except BaseException:
             self.__dict__ = before
@@ -254,6 +256,12 @@ class SequenceModel(Model):
     def _dropout_between(self) -> float:
         """The dropout of a stack's layers, which a single one warns of."""
         return self.dropout if self.num_layers > 1 else 0.0
+
+    def _renew_dropout(self) -> None:
+        self._check()
+        for layer in self.layers.values():
+            if isinstance(layer, Recurrent):
+                renew_dropout(self, layer)
 
     def _drop(self, h: Array) -> tuple[Array, Array | None]:
         """Return h with dropout, and by what its gradient is to be multiplied."""

@@ -18,7 +18,7 @@ from fastrnn.layers.recurrent import Recurrent
 from fastrnn.models._characters import check_text
 from fastrnn.models._context import ContextModel, Contexts
 from fastrnn.models._drawing import check_drawing, draw
-from fastrnn.models._language_layers import check_params, new_layers
+from fastrnn.models._language_layers import check_params, new_layers, renew_dropout
 from fastrnn.models._model import generator
 from fastrnn.models._stream import ModelStream
 from fastrnn.models._text import Text, symbols
@@ -277,6 +277,8 @@ class LanguageModel(ContextModel):
                 self._check_context(None)
                 if not hasattr(self, "history_"):
                     self._build(source)
+                check_params(self)
+                renew_dropout(self, self.recurrent_)
                 self.history_ = {name: list(losses) for name, losses in self.history_.items()}
                 last = self.__dict__.get("_optimizer")
                 kept = last if type(last).__name__.lower() == optimizer else None
