@@ -174,8 +174,14 @@ cdef void project_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept n
     cdef const Steps* steps = f.steps
     cdef Py_ssize_t s, t, n, k, last, symbol, M = 0, I = w.I
     cdef bint masked = f.masks.input.threshold != 0, apart = a.count > 1 and f.x.n_step != I or masked
+    cdef bint plain = f.ids == NULL and not apart and steps.full
     for s in range(begin, end):
         t = time_of(s, steps.T, f.reverse)
+        if plain:
+            for n in range(f.n0, f.n1):
+                f.x_rows[M] = row_at(&f.x, t, n)
+                M += 1
+            continue
         last = place_of(steps, t, f.n1)
         for k in range(place_of(steps, t, f.n0), last):
             n = rows_at(steps, t)[k]

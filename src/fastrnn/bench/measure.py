@@ -1,9 +1,9 @@
 """Time a problem in every library there is, in turn: one sample of each in every round.
 
-At each point the libraries are checked to agree, then timed in rounds: one sample of each in every round, the order
-turned around from round to round, so that whatever else the machine does falls on all of them alike. A ratio is the
-median over the rounds of peer / fastrnn. The machine's multiply-add peak is measured again in every round. On more than
-one thread, fastrnn on one of them takes part like a peer.
+At each point the libraries are checked to agree, then timed in rounds: one sample of each in every round, after a call
+that is not timed, the order turned around from round to round, so that whatever else the machine does falls on all of
+them alike. A ratio is the median over the rounds of peer / fastrnn. The machine's multiply-add peak is measured again
+in every round. On more than one thread, fastrnn on one of them takes part like a peer.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def interleave(
             fastrnn.set_num_threads(1 if name == ALONE else threads)
             if threads > 1:
                 sleep(REST)
-                calls[name]()  # wakes its own threads
+            if threads > 1 or not samples[name] or samples[name][-1] < LONG:
+                calls[name]()  # wakes its own threads, and the multiply-add units, which are slow to reach full power
             samples[name].append(sample(calls[name], repeats[name], clock))
         order.reverse()
         peaks.append(machine.fma_peak(PEAK_SECONDS))

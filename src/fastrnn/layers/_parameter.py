@@ -101,6 +101,8 @@ def check_values(
 
 def as_array(value: Any) -> NDArray[Any]:
     """Return an array of what has `__array__` or DLPack, a tensor that requires gradients included."""
+    if type(value) is np.ndarray:
+        return value
     if hasattr(value, "detach"):
         value = value.detach()
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):

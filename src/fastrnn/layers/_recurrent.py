@@ -94,6 +94,8 @@ class RecurrentBase(Layer):
         if self.proj_size >= self.hidden_size:
             raise ValueError(f"proj_size must be smaller than hidden_size, {hidden_size}, got {proj_size}")
         self.bidirectional, self.batch_first, self.bias = bool(bidirectional), bool(batch_first), bool(bias)
+        self._directions = 2 if self.bidirectional else 1
+        self._output_size = self.proj_size or self.hidden_size  # columns of h, P
         self.dropout, self.weight_dropout, self.sparse_grad = dropout, weight_dropout, bool(sparse_grad)
         self.input_dropout, self.recurrent_dropout = input_dropout, recurrent_dropout
         if self.dropout and self.num_layers == 1:
@@ -123,15 +125,6 @@ class RecurrentBase(Layer):
         if isinstance(self.zoneout, tuple):
             return self.zoneout
         return self.zoneout if self._name == "lstm" else 0.0, self.zoneout
-
-    @property
-    def _directions(self) -> int:
-        return 2 if self.bidirectional else 1
-
-    @property
-    def _output_size(self) -> int:
-        """Columns of h, P."""
-        return self.proj_size or self.hidden_size
 
     def _state_shapes(self, N: int) -> tuple[tuple[int, int, int], ...]:
         """Return the shapes of h and, of an LSTM, c."""

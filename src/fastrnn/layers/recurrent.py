@@ -179,7 +179,7 @@ class Recurrent(RecurrentBase):
             weights = self._pack(engine, weight_dropout)
         segments = self._segments(engine, weights, T, N, checkpoint, tape_dtype, dropout is not None)
         y = out if out is not None and arguments.lies_by_rows(out) else engine.pooled(shape)
-        h, c = self._new_states(states)
+        h, c = self._new_states(engine, states)
         given = (weights, D, rows, active, restarts, h0, c0, arguments.time_major(y, batched, self.batch_first), h, c)
         if segments is None:
             kept = engine.stack_forward(*given, keep, hold, dropout, drawn)
@@ -250,7 +250,7 @@ class Recurrent(RecurrentBase):
         dh, dc = arguments.check_state(dstate, self._state_names, states, tape.batched, self.dtype, "dstate")
         ids = tape.input.ndim == 2
         dx = None if ids or not with_dx else self._room_for_input(engine, tape)
-        dh0, dc0 = self._new_states(states)
+        dh0, dc0 = self._new_states(engine, states)
         read, places = touched(tape.input, tape.active) if ids and self.sparse_grad else (None, None)
         arrays = {
             name: self._room_for_gradient(engine, parameter, ids, read) for name, parameter in self._parameters.items()
@@ -315,9 +315,8 @@ class Recurrent(RecurrentBase):
 
         return Quantized(self, precision)
 
-    def _new_states(self, shapes: tuple[tuple[int, int, int], ...]) -> tuple[Array, Array | None]:
-        states = [np.empty(shape, self.dtype) for shape in shapes]
-        return states[0], states[1] if len(states) == 2 else None
+    def _new_states(self, engine: Any, shapes: tuple[tuple[int, int, int], ...]) -> tuple[Array, Array | None]:
+        return engine.pooled(shapes[0]), engine.pooled(shapes[1]) if len(shapes) == 2 else None
 
     def _given_state(self, h: Array, c: Array | None, batched: bool) -> State:
         """Return a state in the caller's form."""
