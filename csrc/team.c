@@ -33,9 +33,10 @@
 
 enum {
     LINE = 128,     /* two cache lines: processors fetch them in pairs */
-    SPINS = 2000,   /* about 30 us where a pause takes 40 cycles */
-    YIELDS = 1000,  /* some 300 us where no other thread wants the core */
-    NAP_NS = 50000, /* what a sleep lasts at least, with the usual timer slack */
+    SPINS = 2000,     /* about 30 us where a pause takes 40 cycles */
+    YIELDS = 1000,    /* some 300 us where no other thread wants the core */
+    NAP_NS = 50000,   /* what a sleep lasts at least, with the usual timer slack */
+    CLOSE_NS = 20000, /* between two regions: a worker, once awake, spins from one to the next */
 };
 
 typedef struct {
@@ -56,6 +57,7 @@ struct Team {
     int started;                         /* ranks that have a thread, the caller's included */
     uint64_t phases;                     /* so far */
     unsigned int expected;               /* what `finished` comes to when all is done */
+    int64_t ended;                       /* when the last region did, in nanoseconds */
 };
 
 static struct Team the_team = {.started = 1};
@@ -184,6 +186,13 @@ static int start_worker(Team *team, int rank)
     return !failed;
 }
 
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
 Team *team_begin(int wanted, int wake)
 {
     Team *team = &the_team;
@@ -195,6 +204,7 @@ Team *team_begin(int wanted, int wake)
         team->started++;
     team->size = size < team->started ? size : team->started;
     atomic_store(&team->open, team->size);
+    wake = wake || now() - team->ended < CLOSE_NS;
     for (int rank = 1; wake && rank < team->size; rank++)
         if (atomic_load(&team->members[rank].parked))
             wake_up(&team->members[rank]);
@@ -230,6 +240,7 @@ void team_end(Team *team)
 {
     if (team == NULL)
         return;
+    team->ended = now();
     atomic_store_explicit(&team->open, 0, memory_order_relaxed);
     atomic_store_explicit(&team->taken, 0, memory_order_release);
 }

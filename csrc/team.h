@@ -21,8 +21,8 @@ typedef void (*TeamBody)(void *argument, int task, int rank);
 /* Open a region of at most `wanted` threads, this one included. NULL where the call has to run on its own thread alone:
  * another call holds the team (maybe one further up this very thread), or one thread is wanted, allowed or possible.
  * NULL is a team of one for all functions below. Workers that have been idle for some 30 us are parked: `wake` wakes
- * them, which costs this thread 5 to 20 us for each and pays for itself in calls well above 100 us only; without it
- * they may stay away, and the others do their tasks. */
+ * them, which costs this thread 5 to 20 us for each and pays for itself in calls well above 100 us only, or where one
+ * region follows another closely, which this finds itself; else they may stay away, and the others do their tasks. */
 Team *team_begin(int wanted, int wake);
 
 /* The number of ranks, 1 for NULL. */

@@ -184,6 +184,17 @@ def test_parked_workers_are_woken_on_demand_alone():
     exercise_until_all_join(3)
 
 
+def test_parked_workers_are_woken_where_calls_follow_closely():
+    """A short call alone is over before a worker comes; the next one finds it awake."""
+    exercise_until_all_join(2)
+    time.sleep(0.5)
+
+    def calls():
+        return any(assert_exercised(2, 2, 200, 6, wake=False, work=500)["counts"][1] for _ in range(100))
+
+    until(calls, 20)
+
+
 # Modes of the processor and the process
 
 

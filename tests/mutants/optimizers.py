@@ -45,8 +45,8 @@ OPTIMIZERS = [
     compiled(
         "nesterov-without-gradient",
         ENGINE + "update.pxi",
-        "v_fma(v_set(u.ahead), remembered, d)",
-        "v_set(u.ahead) * remembered",
+        "v_fma(ahead, remembered, d)",
+        "ahead * remembered",
         rule("sgd-nesterov"),
     ),
     compiled(

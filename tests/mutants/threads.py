@@ -30,6 +30,10 @@ THREADS = [
         "rank = 1; wake && rank < team->size", "rank = 1; rank < team->size",
         "test_parked_workers_are_woken_on_demand_alone",
     ),
+    team(
+        "team-close-calls-wake-nobody", "wake = wake || now() - team->ended < CLOSE_NS;", "",
+        "test_parked_workers_are_woken_where_calls_follow_closely",
+    ),
     team("team-workers-keep-denormals", "    denormals_flush();\n", "", "test_floating_point_modes"),
     team(
         "team-workers-take-signals", "sigfillset(&blocked)", "sigemptyset(&blocked)",

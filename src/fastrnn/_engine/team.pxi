@@ -28,7 +28,7 @@ cdef int shares_for(double seconds) noexcept nogil:
 cdef inline Team* begin_region(int shares, double seconds) noexcept nogil:
     """The team, until end_region; NULL, a team of one, where it has other work: then one thread takes all the shares.
 
-    A worker that sleeps is woken only for what takes longer than its way here."""
+    A worker that sleeps is woken for what takes longer than its way here, or where calls follow one another closely."""
     return NULL if shares == 1 else TEAM.begin(shares, seconds > 200e-6)
 
 

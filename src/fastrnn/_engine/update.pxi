@@ -61,19 +61,32 @@ cdef inline vec mean_square(vec mean, vec g, real keep, real gain) noexcept nogi
 
 
 cdef void sgd_share(void* argument, int share, int rank) noexcept nogil:
-    cdef Update u = (<Update*>argument)[0]
-    cdef vec d, x, remembered
-    cdef Py_ssize_t j, end = update_end(&u, share)
+    cdef const Update* u = <const Update*>argument
+    cdef Py_ssize_t first = update_end(u, share - 1), end = update_end(u, share)
+    if u.buffer == NULL:  # a loop of its own for each, which asks for nothing at every vector
+        sgd_numbers(u, first, end, False)
+    else:
+        sgd_numbers(u, first, end, True)
+
+
+cdef inline void sgd_numbers(const Update* u, Py_ssize_t first, Py_ssize_t end, bint remembers) noexcept nogil:
+    cdef vec rate = v_set(-u.lr), decay = v_set(u.weight_decay), keep = v_set(u.keep), gain = v_set(u.gain)
+    cdef vec ahead = v_set(u.ahead), d, x, remembered
+    cdef real* p = u.p
+    cdef real* buffer = u.buffer
+    cdef const real* g = u.g
+    cdef bint nesterov = u.ahead != 0
+    cdef Py_ssize_t j
     cdef int n
-    for j from update_end(&u, share - 1) <= j < end by VLEN:
+    for j from first <= j < end by VLEN:
         n = lanes(end, j)
-        x = v_load_n(u.p + j, n)
-        d = v_fma(v_set(u.weight_decay), x, v_load_n(u.g + j, n))
-        if u.buffer != NULL:
-            remembered = v_fma(v_set(u.gain), d, v_set(u.keep) * v_load_n(u.buffer + j, n))
-            v_store_n(u.buffer + j, remembered, n)
-            d = remembered if u.ahead == 0 else v_fma(v_set(u.ahead), remembered, d)
-        v_store_n(u.p + j, v_fma(v_set(-u.lr), d, x), n)
+        x = v_load_n(p + j, n)
+        d = v_fma(decay, x, v_load_n(g + j, n))
+        if remembers:
+            remembered = v_fma(gain, d, keep * v_load_n(buffer + j, n))
+            v_store_n(buffer + j, remembered, n)
+            d = v_fma(ahead, remembered, d) if nesterov else remembered
+        v_store_n(p + j, v_fma(rate, d, x), n)
 
 
 def sgd(cnp.ndarray p, cnp.ndarray g, momentum_buffer, double lr, double weight_decay, double keep, double gain,
