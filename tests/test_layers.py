@@ -41,6 +41,20 @@ def layer_cell(layer) -> str:
     return "gru-before" if name == "gru" and not layer.reset_after else name
 
 
+@pytest.mark.parametrize("cls", [fastrnn.RNN, fastrnn.LSTM, fastrnn.GRU, fastrnn.MinGRU, fastrnn.MinLSTM])
+def test_signatures_name_all_arguments(cls):
+    """As `help` shows them, and as the class of the reference has them."""
+    signature = inspect.signature(cls)
+    parameters = list(signature.parameters.values())
+    sizes, options = parameters[:3], parameters[3:]
+    assert [size.name for size in sizes] == ["input_size", "hidden_size", "num_layers"]
+    assert {option.kind for option in options} == {inspect.Parameter.KEYWORD_ONLY}
+    layer = cls(I, H, **{option.name: option.default for option in options})
+    assert {"bidirectional", "batch_first", "dropout", "dtype", "seed"} < {option.name for option in options}
+    assert set(layer.get_config()) - {size.name for size in sizes} <= {option.name for option in options}
+    assert inspect.signature(getattr(reference, cls.__name__)) == signature
+
+
 # Parameters
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -10,6 +12,16 @@ from fastrnn.layers._recurrent import RecurrentBase, check_probability, check_zo
 from fastrnn.layers._traits import Activation, check_activation, check_activations, check_clip
 
 Array = NDArray[Any]
+Init = TypeVar("Init", bound=Callable[..., None])
+
+
+def with_all_options(init: Init) -> Init:
+    """Show, in the signature of a cell's constructor, the options that it hands on to `RecurrentBase`."""
+    signature, common = inspect.signature(init), inspect.signature(RecurrentBase.__init__)
+    own = list(signature.parameters.values())[:-1]
+    options = [option for option in common.parameters.values() if option.kind is option.KEYWORD_ONLY]
+    init.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    return init
 
 
 class RNNBase(RecurrentBase):
@@ -18,6 +30,7 @@ class RNNBase(RecurrentBase):
     _name = "rnn"
     _fixed = (*RecurrentBase._fixed, "nonlinearity")
 
+    @with_all_options
     def __init__(
         self,
         input_size: int,
@@ -45,6 +58,7 @@ class LSTMBase(RecurrentBase):
 
     _name = "lstm"
 
+    @with_all_options
     def __init__(
         self,
         input_size: int,
@@ -84,6 +98,7 @@ class GRUBase(RecurrentBase):
     _name = "gru"
     _fixed = (*RecurrentBase._fixed, "reset_after")
 
+    @with_all_options
     def __init__(
         self,
         input_size: int,
@@ -121,6 +136,7 @@ class MinimalBase(RecurrentBase):
     clip = None
     zoneout = 0.0
 
+    @with_all_options
     def __init__(
         self,
         input_size: int,
