@@ -87,6 +87,14 @@ def test_a_part_ends_its_last_word():
     assert list(vocabulary_and_ids(["ab", "c"], "char")[0]) == ["a", "b", "c"]  # no space among characters
 
 
+def test_the_name_of_a_file_is_no_path(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT)
+    with pytest.warns(UserWarning, match="text is taken as the text itself; pathlib.Path.* is that file") as caught:
+        model = LanguageModel(hidden_size=4, num_layers=1).fit(str(path), epochs=1, batch_size=1, verbose=0)
+    assert set(model.vocabulary_) == set(str(path)) and caught[0].filename == __file__
+
+
 def test_bad_files(tmp_path):
     (tmp_path / "bytes").write_bytes(b"abc\xff" * 10)
     model = fitted()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from fastrnn.models.vocabulary import Vocabulary
 Ids = NDArray[np.int32]
 
 BLOCK = 1 << 20  # characters of a file that are in memory at once
+PATH = 4096  # characters that the name of a file can have
 
 
 class Text:
@@ -34,6 +36,8 @@ class Text:
     def __init__(self, given: Any, name: str, level: str) -> None:
         if isinstance(given, (bytes, bytearray)) or not isinstance(given, (str, os.PathLike, Iterable)):
             raise TypeError(f"{name} must be a string, a path or an iterable of strings, got {type(given).__name__}")
+        if isinstance(given, str) and len(given) < PATH and os.path.isfile(given):
+            warnings.warn(f"{name} is taken as the text itself; pathlib.Path({given!r}) is that file", stacklevel=3)
         self.name, self.level = name, level
         self.given: Any = given
         self._parts: Any = None  # a file
