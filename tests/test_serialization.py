@@ -150,6 +150,13 @@ def test_what_cannot_be_saved(given, path):
     assert not path.exists()
 
 
+def test_what_is_no_path():
+    with pytest.raises(TypeError, match="path must be a string or a path, got NoneType"):
+        fastrnn.save(fastrnn.Dense(2, 3), None)
+    with pytest.raises(TypeError, match="path must be a string or a path, got int"):
+        fastrnn.load(0)
+
+
 def test_an_unfitted_model_cannot_be_saved(path):
     with pytest.raises(ValueError, match="not fitted yet"):
         fastrnn.save(LanguageModel(), path)

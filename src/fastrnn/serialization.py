@@ -43,8 +43,8 @@ def save(obj: Layer | Model, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    obj : RNN, LSTM, GRU, MinGRU, MinLSTM, Dense, Embedding or LanguageModel
-        What to write.
+    obj : layer or model
+        A recurrent layer, Dense, Embedding, or a fitted model of `fastrnn.models`.
     path : path
         Of the file; one that is there already is replaced.
 
@@ -155,7 +155,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Record, dict[str, Array]]:
     """Return the description and the arrays in a file of a version that is known here."""
     from safetensors import SafetensorError, safe_open
 
-    name = os.fspath(path)
+    name = os.fspath(check_path(path))
     with open(name, "rb"):
         pass  # a file that is not there or not to be read is reported as Python does it
     try:
@@ -188,9 +188,16 @@ def damaged(path: str | os.PathLike[str], error: Exception) -> ValueError:
     return ValueError(f"{os.fspath(path)} is damaged: {type(error).__name__}: {error}")
 
 
+def check_path(path: Any) -> str | os.PathLike[str]:
+    """Return the name of a file."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be a string or a path, got {type(path).__name__}")
+    return path
+
+
 def write(data: bytes, path: str | os.PathLike[str]) -> None:
     """Put a file where `path` leads, in one step: under another name in its folder, to the disk, and renamed."""
-    target = os.path.realpath(path)
+    target = os.path.realpath(check_path(path))
     temporary = os.path.join(os.path.dirname(target), f".fastrnn-{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:

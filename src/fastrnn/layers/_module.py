@@ -88,10 +88,23 @@ def check_size(value: Any, name: str, least: int = 1) -> int:
     return int(value)
 
 
-def check_number(value: Any, name: str, above: bool = False, below: float | None = math.inf) -> float:
-    """Return a number from 0 upwards, or above 0, and below `below`; None lets it be infinite too."""
+def check_real(value: Any, name: str) -> float:
+    """Return any finite number."""
+    check_is_number(value, name)
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value}")
+    return float(value)
+
+
+def check_is_number(value: Any, name: str) -> None:
+    """Refuse what is no real number."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}")
+
+
+def check_number(value: Any, name: str, above: bool = False, below: float | None = math.inf) -> float:
+    """Return a number from 0 upwards, or above 0, and below `below`; None lets it be infinite too."""
+    check_is_number(value, name)
     if not (value > 0 if above else value >= 0) or (below is not None and value >= below):
         kind = "a finite number" if value == math.inf else "a number"
         end = f"to below {below}" if below is not None and below < math.inf else "" if above else "upwards"

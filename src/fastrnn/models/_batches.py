@@ -89,6 +89,8 @@ def sequences(X: Any, lengths: Any = None, name: str = "X", numbers: bool = Fals
         if lengths is not None:
             raise ValueError(f"lengths go with a padded array, and {name} is a list of sequences, which has its own")
         return ragged(list(array), name, numbers)
+    if array.ndim == 0:
+        raise TypeError(f"{name} must be a list of sequences or an array, got {type(X).__name__}")
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold ids, real numbers or strings, got dtype {array.dtype}")
     ids = array.dtype.kind in "iu" and not numbers

@@ -72,7 +72,7 @@ def numbers_of(labels: Array, classes: Array) -> Array:
     places = np.minimum(np.searchsorted(classes, like(labels, classes)), len(classes) - 1)
     unknown = classes[places] != labels
     if np.any(unknown):
-        raise ValueError(f"y must hold labels that were there in training, got {labels[unknown][0]!r}")
+        raise ValueError(f"y must hold labels that were there in training, got {labels[unknown].tolist()[0]!r}")
     return places
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastrnn.layers import GRU, LSTM, RNN, Dense, Embedding, MinGRU, MinLSTM
 from fastrnn.layers._initial import FORGET
-from fastrnn.layers._module import check_dtype, check_number, check_size
+from fastrnn.layers._module import check_dtype, check_number, check_real, check_size
 from fastrnn.layers.recurrent import Recurrent
 from fastrnn.train._checks import check_choice
 
@@ -24,15 +24,17 @@ def check_params(model: Any) -> None:
         raise ValueError(f"tied=True needs embedding_size to equal hidden_size, got {E} and {model.hidden_size}")
     if model.dropout and model.num_layers == 1:
         raise ValueError(f"dropout acts between layers and needs num_layers of at least 2, got {model.num_layers}")
-    for name in ("input_dropout", "output_dropout", "recurrent_dropout", "embedding_dropout"):
+    for name in ("dropout", "input_dropout", "output_dropout", "recurrent_dropout", "embedding_dropout"):
         value = getattr(model, name)
         check_number(value, name, below=1)
         if name in ("input_dropout", "embedding_dropout") and value and E is None:
             raise ValueError(f"{name} needs embedding_size, got None")
     for name in ("activation_penalty", "temporal_penalty"):
         check_number(getattr(model, name), name)
-    if model.forget_bias is not None and model.cell not in FORGET:
-        raise ValueError(f'forget_bias needs cell="lstm" or "minlstm", got {model.cell!r}')
+    if model.forget_bias is not None:
+        check_real(model.forget_bias, "forget_bias")
+        if model.cell not in FORGET:
+            raise ValueError(f'forget_bias needs cell="lstm" or "minlstm", got {model.cell!r}')
     check_dtype(model.dtype)
 
 

@@ -12,6 +12,7 @@ from fastrnn.models._batches import Sequences, check_some
 from fastrnn.models._labels import classes_of, labels_of, like, numbers_of, softmax
 from fastrnn.models._sequence import Examples
 from fastrnn.models._stack import StackModel
+from fastrnn.train._checks import check_choice
 
 Array = NDArray[Any]
 
@@ -122,9 +123,8 @@ class SequenceClassifier(StackModel):
         return given, self._outputs(self.coder_.encode(given))
 
     def _check(self) -> None:
+        check_choice(self.pooling, "pooling", ("last", "mean", "max"))
         super()._check()
-        if self.pooling is None:
-            raise ValueError('pooling must be "last", "mean" or "max", got None')
 
     def _as_result(self, outputs: Array) -> Array:
         return softmax(outputs)
