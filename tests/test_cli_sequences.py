@@ -202,6 +202,49 @@ def test_resume(command, capsys, texts, series, tmp_path, monkeypatch):
     assert not broken.exists()
     assert run(capsys, "resume", broken) == (0, printed[1].replace("whole", "broken"), printed[2])
     assert broken.read_bytes() == whole.read_bytes()
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (tmp_path / "broken.toml").rename(moved / "broken.toml")
+    monkeypatch.chdir(moved)  # with the model goes what stands beside it
+    assert run(capsys, "resume", "broken.safetensors")[0] == 0
+    assert [path.read_bytes() for path in moved.glob("*.safetensors")] == [whole.read_bytes()]
+
+
+EDITED = {
+    "file = 3": "file: expected a file, got 3",
+    "file = ['x']": "file: expected a file, got ['x']",
+    "fiel = 'x'": "must have some of columns, command, file, fit, model, output, steps, got fiel",
+    "output = 5": "output: expected a string, got 5",
+    "steps = -3": "steps: expected an integer of at least 1, got '-3'",
+    "steps = '3'": "steps: expected a number, got '3'",
+    "columns = 'load'": "columns: expected a list, got 'load'",
+    "columns = [1]": "columns: expected a string, got 1",
+    "model = 3": "model: expected a table, got 3",
+    "model = { cell = 'cnn' }": "cell: expected lstm, gru, rnn, mingru, minlstm, got 'cnn'",
+    "model = { dropout = true }": "dropout: expected a number from 0 to below 1, got 'True'",
+    "fit = { epochs = 'a' }": "epochs: expected an integer of at least 1, got 'a'",
+    "fit = { epoch = 3 }": "fit has no argument 'epoch'",
+}
+
+
+@pytest.mark.parametrize("line", EDITED)
+def test_edited_configurations(line, capsys, series, tmp_path):
+    path = tmp_path / "edited.toml"
+    path.write_text(f"command = 'forecast'\n{line}")
+    code, out, err = run(capsys, "resume", path)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    data = [] if line.startswith("file") else [series]
+    code, out, err = run(capsys, "forecast", *data, "--steps", "2", "--config", path)
+    assert (code, out, err.count("\n")) == (1, "", 1) and EDITED[line] in err
+    assert "fit has" in err or err.startswith(f"fastrnn: {path}")
+
+
+def test_edited_configurations_of_texts(capsys, tmp_path):
+    path = tmp_path / "edited.toml"
+    path.write_text("train = 't.txt'")
+    assert run(capsys, "train", "--config", path)[2] == f"fastrnn: {path}: train: expected a list of files, got 't.txt'\n"
+    path.write_text("train = ['t.txt']\nmodel = { tied = 1 }")
+    assert run(capsys, "train", "--config", path)[2] == f"fastrnn: {path}: tied: expected true or false, got 1\n"
 
 
 def test_errors_are_one_line(capsys, texts, series, tmp_path):
@@ -213,7 +256,7 @@ def test_errors_are_one_line(capsys, texts, series, tmp_path):
     config, strange, poor = (tmp_path / f"{name}.toml" for name in "csp")
     config.write_text(f"file = '{texts}'")
     strange.write_text("command = 'dance'\nfit = { checkpoint = 'x' }")
-    poor.write_text("command = 'forecast'\nfile = 'x'\nfit = { checkpoint = 'x' }")
+    poor.write_text("command = 'forecast'\nfile = 'x'\noutput = 'y'\nfit = { checkpoint = 'x' }")
     np.savez(uneven, X=np.zeros((2, 3)), y=[1])
     twofold, nameless = tmp_path / "twofold.npz", tmp_path / "nameless.npz"
     np.savez(twofold, X=np.zeros((2, 3)), y=[[1], [2]])
@@ -247,7 +290,7 @@ def test_errors_are_one_line(capsys, texts, series, tmp_path):
         (["classify", "--config", config], "c.toml must be of fastrnn classify, got one of fastrnn train"),
         (["train", "--config", strange], "s.toml must be of fastrnn train, got one of fastrnn dance"),
         (["resume", tmp_path / "s"], "s.toml must be of train, classify, forecast, got 'dance'"),
-        (["resume", tmp_path / "p"], "p.toml must have file, steps, and lacks steps"),
+        (["resume", tmp_path / "p"], "p.toml must have file, steps, output, and lacks steps"),
         (["classify", texts, "-o", config], "c.toml is where the configuration goes"),
         (["forecast", series, "--steps", "1", "--checkpoint", tmp_path], "checkpoints need a model's name, -o MODEL"),
     ]

@@ -39,6 +39,21 @@ class Option:
             rest |= {"choices": self.kind}
         parser.add_argument(*self.flags.split(), **rest)
 
+    def check(self, value: Any) -> None:
+        """Refuse what a configuration says where the command line would refuse it."""
+        if self.nargs is not None and not isinstance(value, list):
+            raise argparse.ArgumentTypeError(f"expected a list, got {value!r}")
+        for one in value if self.nargs is not None else [value]:
+            if self.kind in (bool, str):
+                if type(one) is not self.kind:
+                    expected = "true or false" if self.kind is bool else "a string"
+                    raise argparse.ArgumentTypeError(f"expected {expected}, got {one!r}")
+            elif callable(self.kind):
+                if isinstance(self.kind(str(one)), str) != isinstance(one, str):
+                    raise argparse.ArgumentTypeError(f"expected a number, got {one!r}")
+            elif one not in self.kind and not isinstance(one, Mapping):  # a schedule, which `fit` checks
+                raise argparse.ArgumentTypeError(f"expected {', '.join(self.kind)}, got {one!r}")
+
 
 CHECKPOINT_OPTIONS = [
     Option("--checkpoint", "checkpoint", None, str, "keep checkpoints there, for fastrnn resume", "FOLDER"),
@@ -47,11 +62,18 @@ CHECKPOINT_OPTIONS = [
 ]
 
 
+FILES: dict[type[Any], str] = {str: "a file", list: "a list of files"}
+
+
 @dataclass(frozen=True)
 class Options:
-    """All options of a command that trains: of its data and output, of the model, and of `fit`."""
+    """All options of a command that trains: of its data and output, of the model, and of `fit`.
+
+    `files` are the names by which a configuration has its files, and what they are: a string or a list of strings.
+    """
 
     command: str
+    files: Mapping[str, type[Any]]
     data: Sequence[Option]
     model: Sequence[Option]
     fit: Sequence[Option]
@@ -65,6 +87,27 @@ class Options:
             group = parser.add_argument_group(title)
             for option in options:
                 option.add(group)
+
+    def check(self, config: Mapping[str, Any], path: str) -> None:
+        """Refuse a configuration, which may have been edited, that no training can be made of."""
+        known = {"command", *self.files, "model", "fit", *(option.name for option in self.data)}
+        for name in config:
+            if name not in known:
+                raise ValueError(f"{path} must have some of {', '.join(sorted(known))}, got {name}")
+        for name, kind in self.files.items():
+            value: Any = config.get(name, kind())
+            if not isinstance(value, kind) or not all(isinstance(part, str) for part in value):
+                raise ValueError(f"{path}: {name}: expected {FILES[kind]}, got {value!r}")
+        for name in ("model", "fit"):
+            if not isinstance(config.get(name, {}), Mapping):
+                raise ValueError(f"{path}: {name}: expected a table, got {config[name]!r}")
+        values = {**config, **config.get("model", {}), **config.get("fit", {})}
+        for option in (*self.data, *self.model, *self.fit):
+            if option.name in values:
+                try:
+                    option.check(values[option.name])
+                except argparse.ArgumentTypeError as error:
+                    raise ValueError(f"{path}: {option.name}: {error}") from error
 
     def configuration(
         self, arguments: argparse.Namespace, config: Mapping[str, Any], preset: Any = None
@@ -89,11 +132,15 @@ def config_path(model: str) -> str:
     return os.path.splitext(model)[0] + ".toml"
 
 
-def read_config(path: str | None, command: str) -> dict[str, Any]:
+def read_config(path: str | None, options: Options) -> dict[str, Any]:
     """Return a configuration, which is empty where there is none, or refuse that of another command."""
-    config = {"command": command} if path is None else read_toml(path)
+    command = options.command
+    if path is None:
+        return {"command": command}
+    config = read_toml(path)
     if command_of(config) != command:
         raise ValueError(f"{path} must be of fastrnn {command}, got one of fastrnn {command_of(config)}")
+    options.check(config, path)
     return config
 
 

@@ -142,7 +142,7 @@ FIT_OPTIONS = [
     Option("--validation-batch-size", "validation_batch_size", 1, positive, "streams in evaluation", "N"),
     *CHECKPOINT_OPTIONS,
 ]  # fmt: skip
-OPTIONS = Options("train", DATA_OPTIONS, MODEL_OPTIONS, FIT_OPTIONS)
+OPTIONS = Options("train", {"train": list, "valid": list, "test": list}, DATA_OPTIONS, MODEL_OPTIONS, FIT_OPTIONS)
 PARTNERS = {"optimizer": "optimizer_options", "cell": "forget_bias"}  # what makes sense for one of its values alone
 
 
@@ -155,19 +155,21 @@ def resume(arguments: argparse.Namespace) -> None:
     """Go on with a training from its last checkpoint."""
     path = config_path(arguments.model)
     config = read_toml(path)
-    if "checkpoint" not in config.get("fit", {}):
-        raise ValueError(f"{path} is of a training without checkpoints: start it with --checkpoint FOLDER")
     runs: dict[str, tuple[Options, Callable[..., None], tuple[str, ...]]] = {
-        "train": (OPTIONS, run_training, ("train", "valid", "test")),
-        "classify": (cli_sequences.CLASSIFY_OPTIONS, cli_sequences.run_classify, ("file",)),
-        "forecast": (cli_sequences.FORECAST_OPTIONS, cli_sequences.run_forecast, ("file", "steps")),
+        "train": (OPTIONS, run_training, ("train", "valid", "test", "output")),
+        "classify": (cli_sequences.CLASSIFY_OPTIONS, cli_sequences.run_classify, ("file", "output")),
+        "forecast": (cli_sequences.FORECAST_OPTIONS, cli_sequences.run_forecast, ("file", "steps", "output")),
     }
     if command_of(config) not in runs:
         raise ValueError(f"{path} must be of {', '.join(runs)}, got {command_of(config)!r}")
     options, run, needed = runs[command_of(config)]
+    options.check(config, path)
+    if "checkpoint" not in config.get("fit", {}):
+        raise ValueError(f"{path} is of a training without checkpoints: start it with --checkpoint FOLDER")
     lacking = [name for name in needed if name not in config]
     if lacking:
         raise ValueError(f"{path} must have {', '.join(needed)}, and lacks {', '.join(lacking)}")
+    config["output"] = os.path.join(os.path.dirname(path), os.path.basename(config["output"]))  # wherever one is now
     run(options.configuration(argparse.Namespace(), config), arguments.json, resume=True)
 
 
@@ -175,7 +177,7 @@ def configuration(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return all that decides about a training, its files included."""
     from fastrnn.models.presets import PRESETS
 
-    before = read_config(arguments.config, OPTIONS.command)
+    before = read_config(arguments.config, OPTIONS)
     preset = None if arguments.preset is None else PRESETS[arguments.preset]
     config = OPTIONS.configuration(arguments, before, preset)
     settings = {**config["model"], **config["fit"]}

@@ -95,6 +95,7 @@ def model_options(cell: str, hidden_size: int) -> list[Option]:
 
 CLASSIFY_OPTIONS = Options(
     "classify",
+    files={"file": str},
     data=[
         Option("--text", "text", None, str, "of the texts (default the first, or that of training)", "COLUMN"),
         Option("--label", "label", None, str, "of the labels (default the last)", "COLUMN"),
@@ -110,6 +111,7 @@ CLASSIFY_OPTIONS = Options(
 )
 FORECAST_OPTIONS = Options(
     "forecast",
+    files={"file": str},
     data=[
         Option("--steps", "steps", None, positive, "rows to forecast", "N"),
         Option("--columns", "columns", None, str, "of the series (default all that hold numbers)", "COLUMN", "+"),
@@ -222,7 +224,7 @@ def print_forecast(
 
 def configuration(options: Options, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return all that decides about a training, its file included."""
-    config = options.configuration(arguments, read_config(arguments.config, options.command))
+    config = options.configuration(arguments, read_config(arguments.config, options))
     config["file"] = arguments.file or config.get("file")
     if not config["file"]:
         arguments.usage_error("no data: name a file")

@@ -15,6 +15,16 @@ SEQUENCE_MODELS = [
         "test_cli_sequences.py::test_errors_are_one_line",
     ),
     Mutant(
+        "resumed-model-goes-where-one-stands", "src/fastrnn/cli_language.py",
+        "os.path.join(os.path.dirname(path), os.path.basename(", "os.path.join(\"\", str(",
+        "test_cli_sequences.py::test_resume[classify]",
+    ),
+    Mutant(
+        "edited-values-are-not-looked-at", "src/fastrnn/cli_config.py",
+        "            if option.name in values:\n", "            if option.name not in values:\n",
+        "test_cli_sequences.py::test_edited_configurations[steps = -3]",
+    ),
+    Mutant(
         "column-twice-is-taken", "src/fastrnn/cli_sequences.py",
         "len(set(rows[0])) < len(rows[0])", "len(set(rows[0])) > len(rows[0])",
         "test_cli_sequences.py::test_errors_are_one_line",
