@@ -242,9 +242,30 @@ def test_edited_configurations(line, capsys, series, tmp_path):
 def test_edited_configurations_of_texts(capsys, tmp_path):
     path = tmp_path / "edited.toml"
     path.write_text("train = 't.txt'")
-    assert run(capsys, "train", "--config", path)[2] == f"fastrnn: {path}: train: expected a list of files, got 't.txt'\n"
+    wrong = run(capsys, "train", "--config", path)
+    assert wrong == (1, "", f"fastrnn: {path}: train: expected a list of files, got 't.txt'\n")
     path.write_text("train = ['t.txt']\nmodel = { tied = 1 }")
-    assert run(capsys, "train", "--config", path)[2] == f"fastrnn: {path}: tied: expected true or false, got 1\n"
+    wrong = run(capsys, "train", "--config", path)
+    assert wrong == (1, "", f"fastrnn: {path}: tied: expected true or false, got 1\n")
+
+
+def test_ids_that_are_held_out_alone(capsys, tmp_path):
+    """The vocabulary is that of the whole file."""
+    X = RNG.integers(0, 5, (40, 6))
+    X[np.random.default_rng(0).permutation(40)[0], 2] = 77  # the first row that is held out
+    np.savez(tmp_path / "x.npz", X=X, y=X[:, 0] > 2)
+    assert run(capsys, "classify", tmp_path / "x.npz", "-o", tmp_path / "m", *LEARN)[0] == 0
+    assert fastrnn.load(tmp_path / "m").layers["recurrent"].input_size == 78
+    config = tmp_path / "m.toml"
+    config.write_text(config.read_text().replace("[model]", "[model]\nmax_vocab = 90"))  # others are to come
+    assert run(capsys, "classify", "--config", config)[0] == 0
+    assert fastrnn.load(tmp_path / "m").layers["recurrent"].input_size == 90
+
+
+@pytest.mark.parametrize("given", [["--hidden-size", "8"], ["-o", "labels.txt"], ["--held-out", "0.2"]])
+def test_options_of_a_training_are_no_options_of_a_model(given, capsys, texts, tmp_path):
+    code, out, err = run(capsys, "classify", texts, "--model", tmp_path / "m", *given)
+    assert (code, out) == (2, "") and "is of a training, which --model has had" in err.splitlines()[-1]
 
 
 def test_errors_are_one_line(capsys, texts, series, tmp_path):
@@ -257,6 +278,10 @@ def test_errors_are_one_line(capsys, texts, series, tmp_path):
     config.write_text(f"file = '{texts}'")
     strange.write_text("command = 'dance'\nfit = { checkpoint = 'x' }")
     poor.write_text("command = 'forecast'\nfile = 'x'\noutput = 'y'\nfit = { checkpoint = 'x' }")
+    gap = write(tmp_path / "gap.csv", [("a", "b"), ("1", "x"), ("", "y"), ("3", " ")])
+    hole, low = tmp_path / "hole.npz", tmp_path / "low.npz"
+    np.savez(hole, X=np.where(np.arange(40)[:, None] == 7, np.nan, np.ones((40, 3))), y=np.arange(40) % 2)
+    np.savez(low, X=np.full((40, 3), -1), y=np.arange(40) % 2)
     np.savez(uneven, X=np.zeros((2, 3)), y=[1])
     twofold, nameless = tmp_path / "twofold.npz", tmp_path / "nameless.npz"
     np.savez(twofold, X=np.zeros((2, 3)), y=[[1], [2]])
@@ -287,6 +312,12 @@ def test_errors_are_one_line(capsys, texts, series, tmp_path):
         (["forecast", series, "--steps", "1", "--columns", "day"], "must hold numbers in the column day, got 'day 0.'"),
         (["forecast", series, "--steps", "119"], "must have more than 120 rows, got 120"),
         (["forecast", series, "--steps", "1", "--model", lm], "must hold a SequenceRegressor"),
+        (["classify", gap], "gap.csv must have a label in every row, got none in row 4"),
+        (["classify", hole], "hole.npz must hold finite numbers, got nan in row 7, step 0"),
+        (["classify", low], "low.npz must hold ids from 0, got -1"),
+        (["classify", low, "--text", "a"], "--text is of tables, and "),
+        (["forecast", gap, "--steps", "1"], "numbers in the column a, got '' in row 3; --columns takes others"),
+        (["forecast", empty, "--steps", "1", "--columns", "a"], "--columns is of tables"),
         (["classify", "--config", config], "c.toml must be of fastrnn classify, got one of fastrnn train"),
         (["train", "--config", strange], "s.toml must be of fastrnn train, got one of fastrnn dance"),
         (["resume", tmp_path / "s"], "s.toml must be of train, classify, forecast, got 'dance'"),

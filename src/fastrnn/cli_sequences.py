@@ -59,10 +59,11 @@ examples:
 
 FORECAST = """\
 Learn from a series what comes next, and print how it goes on. FILE is a table (.csv, or .tsv with tabs) with a header
-line and a row for each step, of which all columns of numbers are taken or those that --columns names; or a .npy, (T,)
-or (T, I). The last --steps rows are held out first, to say how far off such a forecast is; the forecast then goes on
-from the end. With -o the model is saved, and its configuration beside it, with the ending .toml, which --config repeats
-with the same bits. With --model the columns are those of training, wherever they stand in the table."""
+line and a row for each step, of which all columns with numbers are taken or those that --columns names, without gaps;
+or a .npy, (T,) or (T, I). The last --steps rows are held out first, to say how far off such a forecast is; the forecast
+then goes on from the end. With -o the model is saved, and its configuration beside it, with the ending .toml, which
+--config repeats with the same bits. With --model the columns are those of training, wherever they stand in the
+table."""
 
 FORECAST_EXAMPLES = """\
 examples:
@@ -70,6 +71,9 @@ examples:
   fastrnn forecast power.csv --columns load temperature --steps 48 -o power.safetensors
   fastrnn forecast newer.csv --steps 48 --model power.safetensors --json
   fastrnn forecast --config power.toml --epochs 200 -o longer.safetensors"""
+
+
+READ_BY_MODELS = ("text", "label", "steps", "columns")  # options that may be given with --model too
 
 
 def fit_options(epochs: int, batch_size: int, learning_rate: float) -> list[Option]:
@@ -151,7 +155,7 @@ def run_classify(config: Mapping[str, Any], as_json: bool, resume: bool) -> None
     if y is None:
         raise ValueError(f"{path} has no labels to learn from")
     check_output(output, [path])
-    model = SequenceClassifier(**config["model"])
+    model = SequenceClassifier(**{"max_vocab": vocabulary_size(X, lengths, path), **config["model"]})
     rows, others = split(y, config["held_out"], config["model"]["random_state"])
     cut = len(others)
 
@@ -223,7 +227,11 @@ def print_forecast(
 
 
 def configuration(options: Options, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return all that decides about a training, its file included."""
+    """Return all that decides about a training, its file included; with --model none of a training's options."""
+    if arguments.model is not None:
+        for option in (*options.model, *options.fit, *options.data):
+            if option.name in vars(arguments) and option.name not in READ_BY_MODELS:
+                arguments.usage_error(f"{option.flags.split()[-1]} is of a training, which --model has had")
     config = options.configuration(arguments, read_config(arguments.config, options))
     config["file"] = arguments.file or config.get("file")
     if not config["file"]:
@@ -242,6 +250,18 @@ def split(labels: list[Any], held_out: float, seed: int) -> tuple[Array, Array]:
         (others if labels[row] in known else rows).append(row)
         known.add(labels[row])
     return np.array(rows, np.int64), np.array(others, np.int64)
+
+
+def vocabulary_size(X: Any, lengths: Array | None, path: str) -> int | None:
+    """Return how many ids there are, in rows that are held out too; None of texts and of features."""
+    from fastrnn.models._batches import finite, sequences
+
+    name = f"X of {path}"  # whose rows are numbered as they are in the file
+    given = finite(sequences(X, lengths, name), name)
+    ids = [row for row in given.real() if len(row)] if given.kind == "ids" else []
+    if ids and min(row.min() for row in ids) < 0:
+        raise ValueError(f"{name} must hold ids from 0, got {min(row.min() for row in ids)}")
+    return int(max(row.max() for row in ids)) + 1 if ids else None
 
 
 def fit(
@@ -276,6 +296,7 @@ def read_examples(
     """Return X, y where there are `labels`, lengths where there are some, and of a table the column that X is."""
     path = config["file"]
     if path.endswith(".npz"):
+        check_no_columns(config, "text", "label")
         arrays = read_arrays(path)
         if not isinstance(arrays, dict) or "X" not in arrays:
             got = ", ".join(arrays) if isinstance(arrays, dict) else "one without a name"
@@ -293,13 +314,18 @@ def read_examples(
         return column(table, text, path), None, None, [text]
     if text == label:
         raise ValueError(f"{path} must have a column of texts and one of labels, got {', '.join(names)}")
-    return column(table, text, path), column(table, label, path), None, [text]
+    given = column(table, label, path)
+    for number, cell in enumerate(given, 2):
+        if not cell.strip():
+            raise ValueError(f"{path} must have a label in every row, got none in row {number}")
+    return column(table, text, path), given, None, [text]
 
 
 def read_series(config: Mapping[str, Any], known: list[str] | None = None) -> tuple[list[str], Array]:
     """Return the names of the columns, those of training if they are known, in their order, and the series (T, I)."""
     path, columns = config["file"], config.get("columns") or []
     if path.endswith(".npy"):
+        check_no_columns(config, "columns")
         series = read_arrays(path)
         if isinstance(series, dict) or series.ndim not in (1, 2) or series.dtype.kind not in "fiu":
             raise ValueError(f"{path} must hold numbers, (T,) or (T, I)")
@@ -310,14 +336,22 @@ def read_series(config: Mapping[str, Any], known: list[str] | None = None) -> tu
         raise ValueError(f"--columns must be different ones, got {' '.join(columns)}")
     if known is not None and sorted(columns or known) != sorted(known):
         raise ValueError(f"--columns must be {' '.join(known)}, as in training, got {' '.join(columns)}")
-    chosen = known or columns or [name for name, cells in table.items() if all(map(is_number, cells))]
+    chosen = known or columns or [name for name, cells in table.items() if any(map(is_number, cells))]
     if not chosen:
         raise ValueError(f"{path} has no column of numbers, only {', '.join(table)}")
     for name in chosen:
-        wrong = [cell for cell in column(table, name, path) if not is_number(cell)]
-        if wrong:
-            raise ValueError(f"{path} must hold numbers in the column {name}, got {wrong[0]!r}")
+        for number, cell in enumerate(column(table, name, path), 2):
+            if not is_number(cell):
+                found = f"got {cell!r} in row {number}; --columns takes others"
+                raise ValueError(f"{path} must hold numbers in the column {name}, {found}")
     return chosen, np.array([[float(cell) for cell in table[name]] for name in chosen]).T
+
+
+def check_no_columns(config: Mapping[str, Any], *names: str) -> None:
+    """Refuse the names of columns where there is no table."""
+    for name in names:
+        if config.get(name):
+            raise ValueError(f"--{name} is of tables, and {config['file']} is none")
 
 
 def read_arrays(path: str) -> Any:

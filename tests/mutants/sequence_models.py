@@ -25,6 +25,16 @@ SEQUENCE_MODELS = [
         "test_cli_sequences.py::test_edited_configurations[steps = -3]",
     ),
     Mutant(
+        "ids-of-held-out-rows-are-not-known", "src/fastrnn/cli_sequences.py",
+        "vocabulary_size(X, lengths, path), **", "vocabulary_size(X, lengths, path) and None, **",
+        "test_cli_sequences.py::test_ids_that_are_held_out_alone",
+    ),
+    Mutant(
+        "rows-without-label-are-a-class", "src/fastrnn/cli_sequences.py",
+        "        if not cell.strip():\n", "        if cell is None:\n",
+        "test_cli_sequences.py::test_errors_are_one_line",
+    ),
+    Mutant(
         "column-twice-is-taken", "src/fastrnn/cli_sequences.py",
         "len(set(rows[0])) < len(rows[0])", "len(set(rows[0])) > len(rows[0])",
         "test_cli_sequences.py::test_errors_are_one_line",
