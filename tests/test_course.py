@@ -314,7 +314,7 @@ X, Y = [12, 3, 5, 11, 22, 3], [4, 14, 11, 22, 25, 26]
 def test_clip():
     d = drawn("dWax dWaa dWya db dby", 3, dWax=(5, 3), dWaa=(5, 5), dWya=(2, 5), db=(5, 1), dby=(2, 1))
     gradients = {name: value * 10 for name, value in d.items()}
-    clipped = dinos.clip(gradients, 10)
+    clipped = course.clip(gradients, 10)  # by either name
     golden(clipped["dWaa"][1][2], 10)
     golden(clipped["dWax"][3][1], -10)
     golden(clipped["dWya"][1][2], 0.29713815)

@@ -1,8 +1,9 @@
 """The functions of a well-known sequence-models course, by their own names and shapes, computed by the engine.
 
 Its first exercise, "Building your recurrent network step by step", is here; its second, the language model over the
-names of dinosaurs, is `fastrnn.course.dinos`. Who has written these functions can compare theirs with them, number by
-number, and read in `docs/course.md` how the same is said in fastrnn's own layers, which are meant for real work.
+names of dinosaurs, is `fastrnn.course.dinos`, whose `clip`, `optimize` and `sample` are here too. Who has written
+these functions can compare theirs with them, number by number, and read in `docs/course.md` how the same is said in
+fastrnn's own layers, which are meant for real work.
 
 The letters are the course's: n_x features, m examples, T_x time steps, n_a hidden units, n_y outputs. Arrays have
 features first and time last: x (n_x, m, T_x), a (n_a, m, T_x); of one step (n_x, m) and (n_a, m). All is float64.
@@ -22,10 +23,11 @@ Examples
 """
 
 from fastrnn.course._columns import sigmoid, softmax
+from fastrnn.course.dinos import clip, optimize, sample
 from fastrnn.course.lstm import lstm_backward, lstm_cell_backward, lstm_cell_forward, lstm_forward
 from fastrnn.course.rnn import rnn_backward, rnn_cell_backward, rnn_cell_forward, rnn_forward
 
 __all__ = [
-    "lstm_backward", "lstm_cell_backward", "lstm_cell_forward", "lstm_forward", "rnn_backward", "rnn_cell_backward",
-    "rnn_cell_forward", "rnn_forward", "sigmoid", "softmax",
+    "clip", "lstm_backward", "lstm_cell_backward", "lstm_cell_forward", "lstm_forward", "optimize", "rnn_backward",
+    "rnn_cell_backward", "rnn_cell_forward", "rnn_forward", "sample", "sigmoid", "softmax",
 ]  # fmt: skip
