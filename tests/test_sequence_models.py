@@ -206,6 +206,19 @@ def test_partial_fit_drops_as_the_parameters_say(kind):
     assert_same_bits(parameters(changed), parameters(always))
 
 
+@pytest.mark.parametrize("kind", ["classifier", "tagger"])
+def test_partial_fit_knows_classes_that_come_later(kind):
+    """And keeps to them."""
+    model, X, y = new(kind)
+    classes = np.unique(np.concatenate(y) if kind == "tagger" else y).tolist()
+    model.partial_fit(X[:1], y[:1], [*classes[::-1], "zz"])
+    assert model.classes_.tolist() == [*classes, "zz"] and model.layers["output"].out_features == len(classes) + 1
+    model.partial_fit(X, y, [*classes, "zz"]).partial_fit(X, y)
+    with pytest.raises(ValueError, match=r"classes must be those of the first call, \["):
+        model.partial_fit(X, y, classes)
+    assert len(model.history_["loss"]) == 3
+
+
 def test_partial_fit_keeps_its_optimizer():
     """Two calls are two updates of one Adam, whose step grows with what it remembers."""
     model, X, y = new("regressor", dtype="float64")
@@ -518,6 +531,10 @@ ERRORS = [
     ("classifier", lambda m: m.fit(IDS, LABELS, epoch=3), TypeError, "no argument 'epoch'"),
     ("classifier", lambda m: m.fit(IDS, LABELS, sequence_length=3), ValueError, "sequence_length needs an output"),
     ("tagger", lambda m: m.fit(IDS, [*TAGS[:5], TAGS[0]]), ValueError, r"y\[5\] must hold one label for each of 2"),
+    ("classifier", lambda m: m.partial_fit(IDS, LABELS, [0.5]), TypeError, "classes must hold labels, got real"),
+    ("classifier", lambda m: m.partial_fit(IDS, LABELS, "ab"), ValueError, r"classes must have the shape \(K,\)"),
+    ("classifier", lambda m: m.partial_fit(IDS, LABELS, ["q"]), ValueError, "y must hold labels that were there"),
+    ("regressor", lambda m: m.partial_fit(FEATURES, NUMBERS, [1]), TypeError, "classes must be None, since a Seq"),
     ("tagger", lambda m: m.fit(IDS, TAGS[:2]), ValueError, "the labels of 6 sequences, got 2"),
     ("regressor", lambda m: m.fit(FEATURES, NUMBERS).predict([np.ones((2, 3))]), ValueError, "must have 2 features"),
     ("regressor", lambda m: m.fit([np.ones((2, 3)), np.ones((1, 2))], [1, 2]), ValueError, "as many features"),

@@ -21,7 +21,7 @@ SEQUENCE_MODELS = [
     ),
     Mutant(
         "edited-values-are-not-looked-at", "src/fastrnn/cli_config.py",
-        "            if option.name in values:\n", "            if option.name not in values:\n",
+        "            if option.name in values:\n", "            if False:\n",
         "test_cli_sequences.py::test_edited_configurations[steps = -3]",
     ),
     Mutant(
@@ -33,6 +33,11 @@ SEQUENCE_MODELS = [
         "rows-without-label-are-a-class", "src/fastrnn/cli_sequences.py",
         "        if not cell.strip():\n", "        if cell is None:\n",
         "test_cli_sequences.py::test_errors_are_one_line",
+    ),
+    Mutant(
+        "other-classes-at-a-later-call", MODELS + "_sequence.py",
+        "if classes is not None and not np.array_equal(", "if False and not np.array_equal(",
+        TEST + "test_partial_fit_knows_classes_that_come_later[tagger]",
     ),
     Mutant(
         "column-twice-is-taken", "src/fastrnn/cli_sequences.py",

@@ -42,21 +42,24 @@ def step_labels(y: Any, lengths: Array) -> Array:
     return check_kind(np.concatenate(rows)) if rows else np.empty(0, np.int64)
 
 
-def check_kind(labels: Array) -> Array:
+def check_kind(labels: Array, name: str = "y") -> Array:
     """Refuse real numbers, which are no labels, and what a file would not give back."""
     if labels.dtype.kind not in "biufcUO":
-        raise TypeError(f"y must hold labels that are strings, integers or booleans, got dtype {labels.dtype}")
+        raise TypeError(f"{name} must hold labels that are strings, integers or booleans, got dtype {labels.dtype}")
     if labels.dtype.kind == "c" or (labels.dtype.kind == "f" and (labels != np.round(labels)).any()):
-        raise TypeError("y must hold labels, got real numbers, which SequenceRegressor is for")
+        raise TypeError(f"{name} must hold labels, got real numbers, which SequenceRegressor is for")
     return labels
 
 
-def classes_of(labels: Array) -> Array:
-    """Return the different labels, sorted."""
+def classes_of(labels: Any, name: str = "y") -> Array:
+    """Return the different ones of some labels (M,), sorted."""
+    array = check_kind(of_one_kind(labels, name), name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have the shape (K,), got {array.shape}")
     try:
-        return np.unique(labels)
+        return np.unique(array)
     except TypeError as error:
-        raise TypeError(f"y must hold labels of one kind, which can be sorted: {error}") from error
+        raise TypeError(f"{name} must hold labels of one kind, which can be sorted: {error}") from error
 
 
 def like(labels: Array, classes: Array) -> Array:

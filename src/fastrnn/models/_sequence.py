@@ -22,6 +22,7 @@ from fastrnn.models._batches import (
     real_share,
     sequences,
 )
+from fastrnn.models._labels import classes_of
 from fastrnn.models._language_layers import CELLS, renew_dropout
 from fastrnn.models._model import Model, generator
 from fastrnn.train._checks import check_choice
@@ -50,6 +51,7 @@ class SequenceModel(Model):
     """The base of `SequenceClassifier`, `SequenceTagger`, `SequenceRegressor` and `EncoderDecoder`."""
 
     _numbers: ClassVar[bool] = False  # whether integers are numbers and no ids
+    _labels: ClassVar[bool] = False  # whether y holds labels
     _estimator_type: ClassVar[str | None] = None  # "classifier" or "regressor", as scikit-learn means it
     cell: str
     hidden_size: int
@@ -60,6 +62,7 @@ class SequenceModel(Model):
     dtype: Any
     random_state: int | None
     history_: dict[str, list[float]]
+    classes_: Array  # where y holds labels
     random_state_: np.random.Generator
     real_share_: float
     _order: int  # a seed of the order of the batches
@@ -80,8 +83,8 @@ class SequenceModel(Model):
             if getattr(self, name) is not None:
                 check_size(getattr(self, name), name)
 
-    def _learn(self, X: Sequences, y: Any, rng: np.random.Generator) -> None:
-        """Set what is learned before training: vocabularies, classes, scales, and the layers."""
+    def _learn(self, X: Sequences, y: Any, rng: np.random.Generator, classes: Array | None) -> None:
+        """Set what is learned before training: vocabularies, classes (as given or None), scales, and the layers."""
         raise AssertionError("every model defines _learn")
 
     def _examples(self, X: Sequences, y: Any) -> Examples:
@@ -179,12 +182,12 @@ class SequenceModel(Model):
             raise
         return self
 
-    def _start(self, X: Sequences, y: Any) -> None:
+    def _start(self, X: Sequences, y: Any, classes: Array | None = None) -> None:
         """Set all that training starts from."""
         self._check()
         rng = generator(self.random_state)
         self._order = int(rng.integers(2**63))
-        self._learn(X, y, rng)
+        self._learn(X, y, rng, classes)
         self.random_state_ = rng
         self.history_ = {"loss": [], "validation_loss": []}
         self.__dict__.pop("optimizer_", None)
@@ -209,6 +212,7 @@ class SequenceModel(Model):
         self,
         X: Any,
         y: Any = None,
+        classes: Any = None,
         *,
         lengths: Any = None,
         optimizer: str = "adam",
@@ -224,18 +228,28 @@ class SequenceModel(Model):
         ----------
         X, y, lengths, optimizer, learning_rate, clip_norm
             As of `fit`.
+        classes : array, optional
+            At the first call all labels that a classifier or tagger will meet, by default those in y; later ones may
+            repeat it.
 
         Returns
         -------
         self
         """
         options = Options(1, optimizer, learning_rate, "constant", clip_norm, verbose=0)
+        if classes is not None:
+            if not self._labels:
+                raise TypeError(f"classes must be None, since a {type(self).__name__} has none")
+            classes = classes_of(classes, "classes")
         given = self._given(X, lengths)
         check_some(given)
         before = dict(self.__dict__)
         try:
             if not hasattr(self, "history_"):
-                self._start(given, y)
+                self._start(given, y, classes)
+            if classes is not None and not np.array_equal(classes, self.classes_):
+                first, got = self.classes_.tolist(), classes.tolist()
+                raise ValueError(f"classes must be those of the first call, {first}, got {got}")
             self._renew_dropout()
             loss, _, grads, _ = self._gradients(self._examples(given, y), np.arange(len(given)))
         except BaseException:

@@ -59,9 +59,9 @@ class StackModel(SequenceModel):
         super()._check()
         check_choice(self.pooling, "pooling", POOLINGS)
 
-    def _start(self, X: Sequences, y: Any) -> None:
+    def _start(self, X: Sequences, y: Any, classes: Array | None = None) -> None:
         self._pooling = self.pooling
-        super()._start(X, y)
+        super()._start(X, y, classes)
 
     @property
     def vocabulary_(self) -> list[str] | None:

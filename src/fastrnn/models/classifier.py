@@ -73,7 +73,7 @@ class SequenceClassifier(StackModel):
     """
 
     _estimator_type = "classifier"
-    classes_: Array
+    _labels = True
 
     def __init__(
         self,
@@ -129,8 +129,8 @@ class SequenceClassifier(StackModel):
     def _as_result(self, outputs: Array) -> Array:
         return softmax(outputs)
 
-    def _learn(self, X: Sequences, y: Any, rng: np.random.Generator) -> None:
-        self.classes_ = classes_of(labels_of(y, len(X)))
+    def _learn(self, X: Sequences, y: Any, rng: np.random.Generator, classes: Array | None) -> None:
+        self.classes_ = classes_of(labels_of(y, len(X))) if classes is None else classes
         self._build(X, len(self.classes_), rng)
 
     def _examples(self, X: Sequences, y: Any) -> Examples:

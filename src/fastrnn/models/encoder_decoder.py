@@ -244,7 +244,7 @@ class EncoderDecoder(SequenceModel):
         symbols = [vocabulary[k] for k in ids]
         return "".join(symbols) if self._strings else symbols
 
-    def _learn(self, X: Sequences, y: Any, rng: np.random.Generator) -> None:
+    def _learn(self, X: Sequences, y: Any, rng: np.random.Generator, classes: Array | None) -> None:
         targets = targets_of(y, len(X))
         for name, rows in (("X", X), ("y", targets)):
             if rows.kind == "features":

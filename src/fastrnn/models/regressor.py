@@ -213,7 +213,7 @@ class SequenceRegressor(StackModel):
             raise ValueError("y must have as many steps as X in every sequence")
         return X, targets
 
-    def _learn(self, X: Sequences, y: Any, rng: np.random.Generator) -> None:
+    def _learn(self, X: Sequences, y: Any, rng: np.random.Generator, classes: Array | None) -> None:
         inputs, targets = self._pairs(X, y)
         self._flat = targets.flat if isinstance(targets, Sequences) else np.ndim(y) == 1
         self.target_scale_ = Scale.of(targets) if self.standardize else None

@@ -48,8 +48,8 @@ class SequenceTagger(StackModel):
     [['D', 'N', 'V', 'N']]
     """
 
+    _labels = True
     pooling = None
-    classes_: Array
 
     def __init__(
         self,
@@ -105,8 +105,8 @@ class SequenceTagger(StackModel):
     def _as_result(self, outputs: Array) -> Array:
         return softmax(outputs)
 
-    def _learn(self, X: Sequences, y: Any, rng: np.random.Generator) -> None:
-        self.classes_ = classes_of(step_labels(y, X.lengths))
+    def _learn(self, X: Sequences, y: Any, rng: np.random.Generator, classes: Array | None) -> None:
+        self.classes_ = classes_of(step_labels(y, X.lengths)) if classes is None else classes
         self._build(X, len(self.classes_), rng)
 
     def _examples(self, X: Sequences, y: Any) -> Examples:
