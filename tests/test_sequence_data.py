@@ -164,3 +164,13 @@ def test_live_input_of_another_form():
     ):
         with pytest.raises(error, match=f"^{message}"):
             model.stream().step(x)
+
+
+def test_words_as_an_array_are_those_of_the_list():
+    """Sentences of one length, of which NumPy makes a single array."""
+    words, tags = [["a", "dog"], ["the", "cat"]], [["D", "N"], ["D", "N"]]
+    models = [SequenceTagger(hidden_size=3, random_state=0) for _ in range(2)]
+    for model, X, y in zip(models, (words, np.array(words)), (tags, np.array(tags)), strict=True):
+        model.fit(X, y, epochs=1, verbose=0)
+    listed, arrayed = (np.stack(model.predict_proba(np.array(words))) for model in models)
+    assert np.array_equal(listed, arrayed)

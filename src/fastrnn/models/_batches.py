@@ -78,14 +78,15 @@ def sequences(X: Any, lengths: Any = None, name: str = "X", numbers: bool = Fals
     ----------
     X : list or array
         A list of arrays, each (T_n,) ids, (T_n, I) features or (T_n,) of a single feature; a list of strings, whose
-        symbols are characters, or of lists of strings, whose symbols are words; or a padded array (N, T) or (N, T, I).
+        symbols are characters, or of lists of strings, whose symbols are words, or such a list as an array; or a padded
+        array (N, T) or (N, T, I).
     lengths : array of int, optional
         (N,), of a padded array.
     numbers : bool
         Whether integers are numbers and no ids.
     """
     array = X if isinstance(X, (list, tuple)) else array_of(X, name)
-    if not isinstance(array, np.ndarray) or (array.dtype.kind in "OU" and array.ndim == 1):
+    if not isinstance(array, np.ndarray) or (array.dtype.kind, array.ndim) in (("O", 1), ("U", 1), ("U", 2)):
         if lengths is not None:
             raise ValueError(f"lengths go with a padded array, and {name} is a list of sequences, which has its own")
         return ragged(list(array), name, numbers)
