@@ -390,6 +390,9 @@ def test_errors_are_one_line(text, saved, tmp_path, capsys):
         wrong(capsys, f"{empty} must have at least 2 characters, got 0", *begin, empty)
         wrong(capsys, f"{empty} must have at least 2 words, got 0", *begin, empty, "--level", "word")
     wrong(capsys, f"{bytes_} is not UTF-8 text", "evaluate", saved, text, bytes_)
+    (tmp_path / "abc").write_text("abc")
+    begin = "evaluate", saved, text, tmp_path / "abc"
+    wrong(capsys, f"{tmp_path / 'abc'} must have at least 4 characters, got 3", *begin, "--batch-size", "3")
     wrong(capsys, f"{tmp_path / 'no'}: no such folder", "train", text, "-o", tmp_path / "no" / "m")
     wrong(capsys, f"{tmp_path}: is a folder", "train", text, "-o", tmp_path)
     wrong(capsys, f"{text} is one of the texts", "train", text, *TINY, "-o", text)

@@ -253,7 +253,7 @@ def sample(arguments: argparse.Namespace) -> None:
 def evaluate(arguments: argparse.Namespace) -> None:
     """Print how well a model predicts texts."""
     model = load_language_model(arguments.model)
-    texts = {path: text_of([path], model.vocabulary_.level) for path in arguments.files}
+    texts = {path: text_of([path], model.vocabulary_.level, arguments.batch_size + 1) for path in arguments.files}
     found = {path: evaluation(model, text, arguments.batch_size) for path, text in texts.items()}
     if arguments.json:
         print_json(found)
@@ -315,16 +315,19 @@ def size_of(text: str, level: str) -> int:
     return len(words_of(text) if level == "word" else text)
 
 
-def text_of(paths: Sequence[str], level: str) -> Any:
-    """Return a single file as it is, to be read piece by piece, or several joined; all are read once to be checked."""
+def text_of(paths: Sequence[str], level: str, least: int = 2) -> Any:
+    """Return a single file as it is, to be read piece by piece, or several joined; all are read once to be checked.
+
+    A single one must have `least` symbols.
+    """
     if len(paths) > 1:
         return read_texts(paths, 0, level)[0]
     from fastrnn.models._text import Text, symbols
 
     with Text(Path(paths[0]), "text", level) as text:
         count = sum(size_of(piece, level) for piece in text.pieces())
-    if count < 2:
-        raise ValueError(f"{paths[0]} must have at least 2 {symbols(level)}, got {count}")
+    if count < least:
+        raise ValueError(f"{paths[0]} must have at least {least} {symbols(level)}, got {count}")
     return Path(paths[0])
 
 
