@@ -66,6 +66,7 @@ class Quantized(Recurrent):
         self.precision = precision
         self.input_size, self.hidden_size, self.num_layers = layer.input_size, layer.hidden_size, layer.num_layers
         self.bidirectional, self.batch_first, self.bias = layer.bidirectional, layer.batch_first, layer.bias
+        self._directions, self._output_size = layer._directions, layer._output_size
         self.dtype, self.proj_size, self.dropout = np.dtype("float32"), 0, 0.0
         self.forward_count = 0
         self._name, self._number, self._state_names = layer._name, layer._number, layer._state_names
