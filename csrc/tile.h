@@ -8,9 +8,10 @@
 #include "vec.h"
 
 /* The inner dimension: `runs` runs of `run` values of k. Within a run A moves by a_step, from run to run by a_run;
- * B moves by b_step throughout. */
+ * B moves by b_step throughout. Where A's last panel is not full, gemm goes on behind them with `tail_runs` shorter runs. */
 typedef struct {
     ptrdiff_t runs, run, a_step, a_run, b_step;
+    ptrdiff_t tail_runs, tail_run, tail_a_run;
 } Inner;
 
 #define TILE_VECTORS 4

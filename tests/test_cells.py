@@ -207,7 +207,7 @@ def test_many_symbols(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("cell", ["lstm", "gru", "gru-before", "rnn-tanh"])
-@pytest.mark.parametrize(("I", "H", "N", "T"), [(3500, 5, 33, 2), (3, 5, 33, 150), (5, 700, 8, 2)])
+@pytest.mark.parametrize(("I", "H", "N", "T"), [(3500, 5, 33, 2), (3, 5, 33, 150), (5, 700, 8, 2), (3, 130, 1, 4)])
 def test_long_sums(cell, I, H, N, T, dtype):
     """Inputs, batch and time, or hidden units beyond the block sizes of the products."""
     layer = make(cell, I, H, dtype=dtype, seed=0, init=0.5 / max(I, H) ** 0.5)

@@ -101,8 +101,20 @@ TIME = [
 TILES = [
     compiled(
         "tile-block-restarts", "csrc/gemm.h",
-        "                if (first == 0)\n", "                if (first >= 0)\n",
+        "&part, from, p * from_panel, out, p * out_panel);\n            from",
+        "&part, init, p * init_panel, out, p * out_panel);\n            from",
         "test_cells.py::test_long_sums[3500-5-33-2-lstm-float32]",
+    ),
+    compiled(
+        "tail-starts-from-the-first-sums", "csrc/gemm.h",
+        "            from = (const real *const *)out, from_panel = out_panel;\n", "",
+        "test_cells.py::test_long_sums[3-130-1-4-gru-before-float32]",
+    ),
+    compiled(
+        "tail-of-a-pair-is-that-of-its-first-panel", "csrc/gemm.h",
+        "p * out_panel, (PanelSteps){b->panel_step, out_panel, out_panel});",
+        "p * out_panel, (PanelSteps){0, out_panel, out_panel});",
+        "test_cells.py::test_long_sums[3-130-1-4-rnn-tanh-float32]",
     ),
     compiled(
         "second-panel-of-a-pair-starts-as-the-first", "csrc/tile.h",
@@ -146,6 +158,11 @@ BACKWARD = [
         "gradient-of-the-first-block-alone", ENGINE + "gradients.pxi",
         "init = b.fresh_rows if b.fresh else <const_row*>b.gradient_rows", "init = b.fresh_rows",
         "test_cells.py::test_long_sums[3-5-33-150-rnn-tanh-float32]",
+    ),
+    compiled(
+        "tail-of-the-last-panel-lost", ENGINE + "gradients.pxi",
+        "panel, 0, 1, units, units)", "panel, 0, 0, units, units)",
+        differences("rnn-tanh"),
     ),
     compiled(
         "every-strip-sums-the-first-rows", ENGINE + "gradients.pxi",

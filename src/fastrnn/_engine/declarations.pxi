@@ -43,7 +43,7 @@ cdef extern from "gemm.h" nogil:
     ctypedef struct PanelSteps:
         Py_ssize_t b, init, out
     ctypedef struct Inner:
-        Py_ssize_t runs, run, a_step, a_run, b_step
+        Py_ssize_t runs, run, a_step, a_run, b_step, tail_runs, tail_run, tail_a_run
     ctypedef struct Panels:
         real* data
         Py_ssize_t panel_step, row_step

@@ -71,11 +71,13 @@ cdef void start_block(Block* b, const Layout* a, Py_ssize_t widest) noexcept nog
 
 
 cdef Inner across_panels(const Block* b, const Layout* a, const Part* part) noexcept nogil:
-    """The inner dimension of a product with dz: a part's run of every panel."""
-    cdef Inner inner
-    inner.runs, inner.run, inner.a_step = a.count, part.vectors * VLEN, 1
-    inner.a_run, inner.b_step = b.rows * a.width * VLEN, 0
-    return inner
+    """The inner dimension of a product with dz: a part's run of every panel, and of the last one but what holds units."""
+    cdef Py_ssize_t units = a.H % (a.units * VLEN), panel = b.rows * a.width * VLEN, run = part.vectors * VLEN
+    if units == 0:
+        return Inner(a.count, run, 1, panel, 0, 0, 0, 0)
+    if a.units > 1:
+        return Inner(a.count - 1, run, 1, panel, 0, 1, units, units)
+    return Inner(a.count - 1, run, 1, panel, 0, part.vectors, units, VLEN)  # a run for each gate
 
 
 cdef struct Transposition:
@@ -161,7 +163,7 @@ cdef void add_weights(Block* b, const Layout* a, const Part* part, const_row* ro
     sum.dz.data = b.dz + part.first * VLEN
     sum.dz.panel_step, sum.dz.row_step = b.rows * a.width * VLEN, a.width * VLEN
     sum.dz.count, sum.dz.vectors, sum.dz.last = sums.count, sums.vectors, sums.last
-    sum.inner = Inner(1, M, TILE_ROWS, 0, 0)
+    sum.inner = Inner(1, M, TILE_ROWS, 0, 0, 0, 0, 0)
     run_phase(b.team, sum_share, &sum, b.shares)
 
 

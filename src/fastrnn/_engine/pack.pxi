@@ -183,7 +183,8 @@ cdef void pack_by_unit(void* argument, int share, int rank) noexcept nogil:
 
 
 cdef Panels backward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept nogil:
-    """Panels of the transposed weights of a part, [panel of K][a part's run of every panel][TILE_VECTORS * VLEN]."""
+    """Panels of the transposed weights of a part, [panel of K][a part's run of every panel][TILE_VECTORS * VLEN]; of the
+    last run the rows that hold units, one behind the other."""
     cdef Panels b
     cdef Py_ssize_t vectors = ceil_div(K, VLEN)
     b.vectors = TILE_VECTORS
@@ -208,19 +209,18 @@ cdef void pack_turned(void* argument, int share, int rank) noexcept nogil:
     cdef const Lie* w = job.w
     cdef Panels* b = job.b
     cdef Py_ssize_t k, first, end, unit, columns = b.row_step
-    cdef bint filled = a.count * a.units * <Py_ssize_t>VLEN == a.H  # by units, if also by columns
     cdef int q, p, v, n, lane
     cdef real* rows
     cdef const real* source
     for q in range(share_end(b.count, job.shares, share - 1), share_end(b.count, job.shares, share)):
         first, end = q * columns, min((q + 1) * columns, job.K)
-        if not filled or end - first < columns:
+        if end - first < columns:
             memset(b.data + q * b.panel_step, 0, b.panel_step * sizeof(real))
         for p in range(a.count):
             for v in range(part_vectors(a, part, p)):
                 unit = unit_of(a, p, part.first + v)
                 n = lanes(a.H, unit)
-                rows = b.data + q * b.panel_step + (p * part.vectors + v) * VLEN * columns
+                rows = b.data + q * b.panel_step + (p * part.vectors * VLEN + v * (n if a.units == 1 else VLEN)) * columns
                 source = w.data + (a.order[part.first + v] * a.H + unit) * w.unit_step
                 if w.k_step == 1:
                     for lane in range(n):
@@ -233,9 +233,7 @@ cdef void pack_turned(void* argument, int share, int rank) noexcept nogil:
 
 cdef inline Inner run_of(Py_ssize_t K) noexcept nogil:
     """The inner dimension of contiguous rows of K."""
-    cdef Inner inner
-    inner.runs, inner.run, inner.a_step, inner.a_run, inner.b_step = 1, K, 1, 0, 0
-    return inner
+    return Inner(1, K, 1, 0, 0, 0, 0, 0)
 
 
 cdef struct Norm:

@@ -34,16 +34,13 @@ cdef void rnn_forward(const Step* s, const Group* group, real* z) noexcept nogil
 
 
 cdef void rnn_backward(const Back* s) noexcept nogil:
-    cdef Py_ssize_t j, panel = TILE_VECTORS * VLEN, end = round_up(s.end, panel)
+    cdef Py_ssize_t j, panel = TILE_VECTORS * VLEN
     cdef int n
     cdef vec h, dh
     cdef real* dz
-    for j from s.first <= j < end by VLEN:
+    for j from s.first <= j < s.end by VLEN:
         dz = s.dz + (j // panel) * s.dz_step + j % panel
         n = lanes(s.H, j)
-        if n <= 0:
-            v_store(dz, v_set(0))
-            continue
         dh = loss_gradient(s, j, n)
         h = v_load_n(s.h + j, n)
         v_store(dz, dh * (slope(s.traits.f.kind, NULL, h) if s.traits.plain else slope_of(&s.traits.f, h)))
