@@ -1,6 +1,6 @@
 """Draw the rows of `grid.py` under the machine's roofs: the multiply-add peak, and reading from each cache.
 
-    python benchmarks/roofline.py benchmarks/results/full-*.json --output docs/roofline.png
+    python benchmarks/roofline.py benchmarks/results/one-thread.json --output docs/roofline.png
 
 Across is what a call does with a byte: its multiply-adds and additions, over the bytes that it must at least read or
 write. These are the input's weights once and the state's in every step (in training four times all weights at once, and

@@ -1,7 +1,7 @@
 """Time a problem in every library there is, in turn: one sample of each in every round.
 
-At each point the libraries are checked to agree, then timed in rounds: one sample of each in every round, after a call
-that is not timed, the order turned around from round to round, so that whatever else the machine does falls on all of
+At each point the libraries are checked to agree, then timed in rounds: one sample of each in every round, after calls
+that are not timed, the order turned around from round to round, so that whatever else the machine does falls on all of
 them alike. A ratio is the median over the rounds of peer / fastrnn. The machine's multiply-add peak is measured again
 in every round. On more than one thread, fastrnn on one of them takes part like a peer.
 """
@@ -24,6 +24,7 @@ SAMPLE = 2e-3  # seconds; a shorter call is repeated within its sample
 LONG = 25 * SAMPLE  # a call that took this long when it was checked is not repeated
 PEAK_SECONDS = 5e-4
 REST = 0.01  # seconds: threads of other libraries spin on after a call, on cores that the next one needs
+WARM = 0.02  # seconds of calls not timed: so long may it take until a woken thread has a core of its own
 ALONE = "one thread"  # fastrnn's, among calls on more
 REFERENCE_SECONDS = 0.1  # the reference is far from the others: it is timed apart, once where it is slow
 REFERENCE_ROWS = 4096  # and left out where N·T is more
@@ -48,6 +49,14 @@ def repeats_for(call: Callable[[], Any], first: float) -> int:
     return repeats
 
 
+def warm_up(call: Callable[[], Any], seconds: float) -> None:
+    """Call at least once: threads have to be woken, and the multiply-add units are slow to reach full power."""
+    end = perf_counter() + seconds
+    call()
+    while perf_counter() < end:
+        call()
+
+
 def interleave(
     calls: Calls, repeats: dict[str, int], seconds: float, threads: int = 1, clock: Clock = perf_counter
 ) -> tuple[dict[str, list[float]], float]:
@@ -62,8 +71,8 @@ def interleave(
             fastrnn.set_num_threads(1 if name == ALONE else threads)
             if threads > 1:
                 sleep(REST)
-            if threads > 1 or not samples[name] or samples[name][-1] < LONG:
-                calls[name]()  # wakes its own threads, and the multiply-add units, which are slow to reach full power
+            if not samples[name] or samples[name][-1] < LONG:
+                warm_up(calls[name], WARM if threads > 1 else 0)
             samples[name].append(sample(calls[name], repeats[name], clock))
         order.reverse()
         peaks.append(machine.fma_peak(PEAK_SECONDS))
