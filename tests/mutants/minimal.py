@@ -21,11 +21,6 @@ MINIMAL = [
         "test_minimal.py::test_gates_that_vanish[fastrnn-float32]",
     ),
     compiled(
-        "minlstm-divides-by-zero-past-the-last-unit", ENGINE + "minimal.pxi",
-        "1 / v_max(v_set(1e-30), f + i)", "1 / (f + i)",
-        "test_minimal.py::test_equals_reference[minlstm-H7-I7-N1-T2-L2-nobias-resets-hold-float32]",
-    ),
-    compiled(
         "minlstm-gates-exchanged", ENGINE + "pack.pxi",
         "a.order[:] = [0, 1, 2, 0]", "a.order[:] = [1, 0, 2, 0]",
         equations("minlstm"),

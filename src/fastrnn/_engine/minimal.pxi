@@ -109,7 +109,7 @@ cdef inline void minlstm_units(const Back* s, bint plain) noexcept nogil:
     for j from s.first <= j < s.end by VLEN:
         n = lanes(H, j)
         f, i, candidate = v_load_n(s.gates + j, n), v_load_n(s.gates + H + j, n), v_load_n(s.gates + 2 * H + j, n)
-        scale = 1 / v_max(v_set(1e-30), f + i)  # past H both are zero
+        scale = 1 / (f + i)  # past H both are zero, and what comes of it is read by nobody
         keep, take = f * scale, i * scale
         dh = loss_gradient(s, j, n)
         d = dh * (candidate - v_load_n(s.h_prev + j, n)) * keep * take
