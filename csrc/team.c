@@ -32,7 +32,7 @@
 #include "cpu.h"
 
 enum {
-    LINE = 128,     /* two cache lines: processors fetch them in pairs */
+    LINE = 128,       /* two cache lines: processors fetch them in pairs */
     SPINS = 2000,     /* about 30 us where a pause takes 40 cycles */
     YIELDS = 1000,    /* some 300 us where no other thread wants the core */
     NAP_NS = 50000,   /* what a sleep lasts at least, with the usual timer slack */

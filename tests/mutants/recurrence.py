@@ -165,6 +165,17 @@ BACKWARD = [
         differences("rnn-tanh"),
     ),
     compiled(
+        "tail-takes-the-gates-for-neighbours", ENGINE + "gradients.pxi",
+        "part.vectors, units, VLEN)", "part.vectors, units, units)",
+        differences("lstm"),
+    ),
+    compiled(
+        "plain-input-of-the-first-rows", ENGINE + "forward.pxi",
+        "f.x_rows[M] = row_at(&f.x, t, n)\n                M += 1\n            continue",
+        "f.x_rows[M] = row_at(&f.x, t, n - f.n0)\n                M += 1\n            continue",
+        "test_shares.py::test_recurrent_layers[lstm-rows-full]",
+    ),
+    compiled(
         "every-strip-sums-the-first-rows", ENGINE + "gradients.pxi",
         "gemm(strip.rows, b.transposed_rows + k,", "gemm(strip.rows, b.transposed_rows + k0,",
         "test_cells.py::test_long_sums[5-700-8-2-lstm-float32]",

@@ -29,7 +29,7 @@ from records import MUTANTS
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("src", "csrc", "tests", "setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
-BY_ASSERTION = re.compile(r"^FAILED \S.* - (assert\b|AssertionError|Failed: DID NOT RAISE)", re.MULTILINE)
+BY_ASSERTION = re.compile(r"^FAILED \S.* - (assert\b|AssertionError|Failed: DID NOT (?:RAISE|WARN))", re.MULTILINE)
 
 
 class Unusable(Exception):

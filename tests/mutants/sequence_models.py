@@ -120,6 +120,21 @@ SEQUENCE_MODELS = [
         TEST + "test_partial_fit_keeps_its_optimizer",
     ),
     Mutant(
+        "dropout-of-a-language-model-stays", MODELS + "language.py",
+        "                renew_dropout(self, self.recurrent_)\n", "",
+        "test_language_words.py::test_partial_training_drops_as_the_parameters_say",
+    ),
+    Mutant(
+        "name-of-a-file-taken-in-silence", MODELS + "_text.py",
+        "and os.path.isfile(given):", "and False:",
+        "test_language_words.py::test_the_name_of_a_file_is_no_path",
+    ),
+    Mutant(
+        "options-hidden-from-help", "src/fastrnn/layers/_cells.py",
+        "parameters=[*own, *options])", "parameters=own)",
+        "test_layers.py::test_signatures_name_all_arguments[LSTM]",
+    ),
+    Mutant(
         "dropout-between-layers-stays", MODELS + "_sequence.py",
         "                renew_dropout(self, layer)", "                pass",
         TEST + "test_partial_fit_drops_as_the_parameters_say[classifier]",

@@ -13,6 +13,10 @@ def fault(name: str, file: str, old: str, new: str, test: str) -> Mutant:
 
 TIMING = [
     fault(
+        "nothing-warms-up", "measure.py", "                warm_up(calls[name], WARM if threads > 1 else 0)\n",
+        "                pass\n", "test_two_threads_beside_one",
+    ),
+    fault(
         "regression-forgiven", "compare.py", "LEAST = 0.85", "LEAST = 0.80", "test_a_planted_regression_is_found[0]",
     ),
     fault("noise-punished", "compare.py", "LEAST = 0.85", "LEAST = 0.90", "test_noise_is_no_regression"),
