@@ -44,36 +44,37 @@ static const real EXP_P[] = {0.50000000951176907f, 0.16666518844237946f, 0.04166
 #define COUNT_OF(a) ((int)(sizeof(a) / sizeof((a)[0])))
 #define SIGN_BIT ((real_bits)((uint64_t)1 << (REAL_BITS - 1)))
 
-/* A polynomial of an odd number of coefficients, by pairs: half as long a chain as Horner's rule, for as many operations. */
-ALWAYS_INLINE vec v_poly(vec x, vec x_squared, const real *coefficients, int count)
+/* A polynomial in sign * x of an odd number of coefficients, by pairs: half as long a chain as Horner's rule, for as many
+ * operations. */
+ALWAYS_INLINE vec v_poly(vec x, const int sign, vec x_squared, const real *coefficients, int count)
 {
     vec p = v_set(coefficients[count - 1]);
     for (int i = count - 3; i >= 0; i -= 2)
-        p = v_fma(p, x_squared, v_fma(v_set(coefficients[i + 1]), x, v_set(coefficients[i])));
+        p = v_fma(p, x_squared, v_fma(v_set(sign * coefficients[i + 1]), x, v_set(coefficients[i])));
     return p;
 }
 
 ALWAYS_INLINE vec v_minus_abs(vec x) { return v_real(v_bits(x) | SIGN_BIT); }
 
-/* e^x = power * (1 + the value returned), power = 2^n. */
-ALWAYS_INLINE vec v_exp_parts(vec x, vec *power)
+/* e^(sign x) = power * (1 + the value returned), power = 2^n. The sign goes into the constants: it costs nothing. */
+ALWAYS_INLINE vec v_exp_parts(vec x, const int sign, vec *power)
 {
-    vec shifted = v_fma(x, v_set(LOG2_E), v_set(ROUND_SHIFT));
+    vec shifted = v_fma(x, v_set(sign * LOG2_E), v_set(ROUND_SHIFT));
     vec n = shifted - ROUND_SHIFT;
-    vec r = v_fma(n, v_set(-LN2_LOW), v_fma(n, v_set(-LN2_HIGH), x)), r_squared = r * r;
+    vec r = v_fma(n, v_set(-sign * LN2_LOW), v_fma(n, v_set(-sign * LN2_HIGH), x)), r_squared = r * r; /* sign * r */
     *power = v_real(v_bits(shifted) << MANTISSA_BITS);
-    return v_fma(r_squared, v_poly(r, r_squared, EXP_P, COUNT_OF(EXP_P)), r);
+    return v_fma(r_squared, v_poly(r, sign, r_squared, EXP_P, COUNT_OF(EXP_P)), sign < 0 ? -r : r);
 }
 
 ALWAYS_INLINE vec v_exp_neg(vec x)
 {
-    vec power, p = v_exp_parts(v_max(v_set(EXP_LOW), x), &power); /* a nan stays */
+    vec power, p = v_exp_parts(v_max(v_set(EXP_LOW), x), 1, &power); /* a nan stays */
     return (p + (real)1) * power;
 }
 
 ALWAYS_INLINE vec v_recip_sigmoid(vec x) /* 1 / sigmoid x = 1 + e^-x, finite */
 {
-    vec power, p = v_exp_parts(-v_min(v_set(-EXP_LOW), v_max(v_set(-EXP_HIGH), x)), &power);
+    vec power, p = v_exp_parts(v_min(v_set(-EXP_LOW), v_max(v_set(-EXP_HIGH), x)), -1, &power);
     return v_fma(power, p, power + (real)1);
 }
 
@@ -82,7 +83,7 @@ ALWAYS_INLINE vec v_sigmoid(vec x) { return (real)1 / v_recip_sigmoid(x); }
 ALWAYS_INLINE vec v_tanh(vec x)
 {
     vec minus = v_max(v_set(-TANH_ONE), v_minus_abs(x)), power;
-    vec p = v_exp_parts(minus + minus, &power);
+    vec p = v_exp_parts(minus + minus, 1, &power);
     vec difference = v_fma(-power, p, (real)1 - power); /* 1 - e^-2|x| */
     vec y = difference / ((real)2 - difference);
     return v_real(v_bits(y) | (v_bits(x) & SIGN_BIT)); /* so -0 stays -0 */
@@ -97,7 +98,7 @@ ALWAYS_INLINE vec v_select_equal(vec a, vec b, vec x, vec y) { return v_select_l
 
 ALWAYS_INLINE vec v_expm1_neg(vec x) /* x <= 0 */
 {
-    vec power, p = v_exp_parts(v_max(v_set(EXP_LOW), x), &power);
+    vec power, p = v_exp_parts(v_max(v_set(EXP_LOW), x), 1, &power);
     return v_fma(power, p, power - (real)1);
 }
 

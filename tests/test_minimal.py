@@ -54,6 +54,19 @@ def test_nonlinearity(nonlinearity, cell, dtype):
     assert not np.array_equal(plain(given[0])[0], layer(given[0])[0])
 
 
+@every_dtype
+@every_cell
+@pytest.mark.parametrize("N", [1, 3])
+def test_many_steps(N, cell, dtype):
+    """Which are taken panel by panel, chunk by chunk."""
+    layer, rng = make(cell, 5, 35, bidirectional=True, dtype=dtype, init=0.6, seed=0), np.random.default_rng(0)
+    given = normal("x", N, 210, 5, dtype=dtype), state_like(layer, N, "s"), normal("dy", N, 210, 70, dtype=dtype)
+    rows = {"mask": rng.random((N, 210)) < 0.8, "resets": rng.random((N, 210)) < 0.1}
+    assert_all_close(run(layer, *given), run(twin_of(layer), *given), dtype)
+    assert_all_close(run(layer, *given, **rows), run(twin_of(layer), *given, **rows), dtype)
+    assert_same_bits(layer(*given[:2], **rows), layer.forward(*given[:2], **rows)[:2])
+
+
 @pytest.mark.parametrize("module", [fastrnn, reference])
 def test_a_step_by_hand(module):
     """One unit, two steps, from the equations."""

@@ -54,6 +54,16 @@ def test_recurrent_layers(cell, split, rows):
         assert_same_bits(on_threads(number, call), alone)
 
 
+@pytest.mark.parametrize("cell", ["mingru", "minlstm"])
+def test_scans(cell):
+    """Cells without recurrent weights share the panels of many steps at once."""
+    layer = make(cell, 300, 300, seed=0, init=0.1)
+    x = normal("x", 1, 100, 300)
+    alone = on_threads(1, lambda: layer(x))
+    for number in (2, 3) * 5:
+        assert_same_bits(on_threads(number, lambda: layer(x)), alone)
+
+
 def test_denormals_in_the_gradient_of_the_input():
     layer = fastrnn.RNN(64, 256, nonlinearity="linear", bidirectional=True, seed=0)
     x, dy = np.zeros((1, 64, 64), "float32"), normal("dy", 1, 64, 512) * np.float32(4e-38)

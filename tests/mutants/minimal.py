@@ -21,6 +21,30 @@ MINIMAL = [
         "test_minimal.py::test_gates_that_vanish[fastrnn-float32]",
     ),
     compiled(
+        "scan-goes-on-from-another-row", ENGINE + "minimal.pxi",
+        "            if s.h_prev[m] != latest:\n                h = v_load_n(s.h_prev[m] + j, n)\n            latest = s.h[m]\n"
+        "            h = v_fma(update,",
+        "            if latest == NULL:\n                h = v_load_n(s.h_prev[m] + j, n)\n            latest = s.h[m]\n"
+        "            h = v_fma(update,",
+        equations("mingru"),
+    ),
+    compiled(
+        "scan-ignores-the-direction", ENGINE + "scan.pxi",
+        "begin_step(f, time_of(step, f.steps.T, f.reverse), &count)",
+        "begin_step(f, time_of(step, f.steps.T, False), &count)",
+        "test_minimal.py::test_many_steps[1-mingru-float32]",
+    ),
+    compiled(
+        "scan-shares-write-in-one-place", ENGINE + "scan.pxi",
+        "f.z_rows + share * f.chunk * (f.n1 - f.n0)", "f.z_rows",
+        "test_shares.py::test_scans[minlstm]",
+    ),
+    compiled(
+        "scan-skips-a-panel-between-shares", ENGINE + "scan.pxi",
+        "share_end(a.count, f.shares, share - 1), share_end(", "share_end(a.count, f.shares, share - 1) + (share > 0), share_end(",
+        "test_shares.py::test_scans[minlstm]",
+    ),
+    compiled(
         "minlstm-gates-exchanged", ENGINE + "pack.pxi",
         "a.order[:] = [0, 1, 2, 0]", "a.order[:] = [1, 0, 2, 0]",
         equations("minlstm"),

@@ -1,5 +1,6 @@
 # The forward pass of one layer and direction over a whole sequence: time in chunks, whose input projection stays in
-# cache; in each step panel by panel, a register tile of pre-activations at a time, ended by the cell's gates.
+# cache; in each step panel by panel, a register tile of pre-activations at a time, ended by the cell's gates. Cells
+# without recurrent weights take a chunk's steps the other way round: see scan.pxi.
 #
 # Work is shared in one of two ways. A run steps some rows of the batch alone, so that several runs never wait for one
 # another; or the panels of each step of the only run are shared out, where the batch is too small to be cut.
@@ -30,6 +31,7 @@ cdef struct Forward:
     Py_ssize_t s0, s1               # its steps, in the order of the pass
     Py_ssize_t chunk                # steps whose input is projected at once
     bint reverse, keep
+    bint scan                       # panel by panel through the steps of a chunk
     Team* team                      # who shares out the panels of a step
     int shares                      # into so many
     Rows x, y, h_kept, c_kept, gates_kept
@@ -40,8 +42,8 @@ cdef struct Forward:
     int32_t* last_final             # OUT [N] or NULL
     real* h_final                   # OUT [N, P]
     real* c_final                   # OUT [N, H] or NULL
-    real* z                         # [panel][chunk * R][width * VLEN]: bias and the input's share
-    real** z_rows                   # [chunk * R] -> panel 0
+    real* z                         # [panel, or share of a scan][chunk * R][width * VLEN]: bias and the input's share
+    real** z_rows                   # [chunk * R] -> panel 0; of a scan [shares][chunk * R]
     const_row* x_rows               # [chunk * R] -> [I]
     const_row* bias_rows            # [chunk * R] -> the bias, every row the same
     real* x_copy                    # [chunk * R, I] where the rows of x lie apart
@@ -75,8 +77,9 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
     """Lay the workspace out; from NULL it is only measured."""
     cdef const Layout* a = &f.w.layout
     cdef Py_ssize_t R = f.n1 - f.n0, M = f.chunk * R, H = f.w.H, own = 0 if f.keep else R
-    f.z = <real*>carve(space, M * a.count * a.width * VLEN * sizeof(real))
-    f.z_rows = <real**>carve(space, M * sizeof(real*))
+    cdef Py_ssize_t at_once = M if f.scan else R  # rows whose states and outputs are pointed at
+    f.z = <real*>carve(space, M * (f.shares if f.scan else a.count) * a.width * VLEN * sizeof(real))
+    f.z_rows = <real**>carve(space, M * lists_of(f) * sizeof(real*))
     f.x_rows = <const_row*>carve(space, M * sizeof(real*))
     f.bias_rows = <const_row*>carve(space, M * sizeof(real*))
     f.x_copy = <real*>carve(space, M * f.w.I * sizeof(real) if copies_input(f) else 0)
@@ -91,12 +94,12 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
     f.reset_rows = <const_row*>carve(space, R * sizeof(real*))
     place_rounded(f, space)
     f.step.reset_h = <real*>carve(space, R * H * sizeof(real) if a.candidate.vectors else 0)
-    f.step.h_prev = <const_row*>carve(space, R * sizeof(real*))
-    f.step.c_prev = <const_row*>carve(space, R * sizeof(real*))
-    f.step.h = <real**>carve(space, R * sizeof(real*))
-    f.step.c = <real**>carve(space, R * sizeof(real*))
-    f.step.y = <real**>carve(space, R * sizeof(real*))
-    f.step.gates = <real**>carve(space, R * sizeof(real*))
+    f.step.h_prev = <const_row*>carve(space, at_once * sizeof(real*))
+    f.step.c_prev = <const_row*>carve(space, at_once * sizeof(real*))
+    f.step.h = <real**>carve(space, at_once * sizeof(real*))
+    f.step.c = <real**>carve(space, at_once * sizeof(real*))
+    f.step.y = <real**>carve(space, at_once * sizeof(real*))
+    f.step.gates = <real**>carve(space, at_once * sizeof(real*))
     f.step.h_seen = <const_row*>carve(space, R * sizeof(real*)) if f.masks.state.threshold else f.step.h_prev
     if f.w.projected:
         place_projection(f, space)
@@ -110,6 +113,11 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
 
 cdef inline bint copies_input(const Forward* f) noexcept nogil:
     return f.ids == NULL and (f.x.n_step != f.w.I or f.masks.input.threshold != 0)
+
+
+cdef inline Py_ssize_t lists_of(const Forward* f) noexcept nogil:
+    """Lists of rows of z: each share of a scan has its own."""
+    return f.shares if f.scan else 1
 
 
 cdef inline Py_ssize_t chunk_steps(const Layout* a, Py_ssize_t T, Py_ssize_t R) noexcept nogil:
@@ -154,8 +162,9 @@ cdef void point_inputs(Forward* f) noexcept nogil:
     cdef Py_ssize_t m, p, M = f.chunk * (f.n1 - f.n0), row = a.width * VLEN
     f.step.H, f.step.traits, f.step.norm = w.H, &w.traits, &w.norm if w.normed else NULL
     f.step.input_step = M * row
-    for m in range(M):
+    for m in range(M * lists_of(f)):
         f.z_rows[m] = f.z + m * row
+    for m in range(M):
         f.bias_rows[m] = w.bias
         if w.cell == GRU:
             for p in range(a.count):
@@ -170,11 +179,25 @@ cdef inline Py_ssize_t time_of(Py_ssize_t s, Py_ssize_t T, bint reverse) noexcep
 cdef void project_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """z = bias + W x for the run's real rows of the steps begin ... end - 1."""
     cdef const Pack* w = f.w
-    cdef const Layout* a = &w.layout
+    cdef Py_ssize_t M
+    if f.ids != NULL:
+        gather_input(f, begin, end)
+        return
+    M = list_input(f, begin, end)
+    if w.storage != FULL_PRECISION:
+        project_low(f, M)
+    else:
+        share_product(f.team, f.shares, M, f.x_rows, run_of(w.I), &w.input, f.bias_rows, w.layout.width * VLEN, f.z_rows,
+                      f.step.input_step)
+
+
+cdef Py_ssize_t list_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """Point at the rows of x of these steps, copies where they lie apart or are masked; return how many they are."""
+    cdef const Layout* a = &f.w.layout
     cdef const Steps* steps = f.steps
-    cdef Py_ssize_t s, t, n, k, last, symbol, M = 0, I = w.I
+    cdef Py_ssize_t s, t, n, k, last, M = 0, I = f.w.I
     cdef bint masked = f.masks.input.threshold != 0, apart = a.count > 1 and f.x.n_step != I or masked
-    cdef bint plain = f.ids == NULL and not apart and steps.full
+    cdef bint plain = not apart and steps.full
     for s in range(begin, end):
         t = time_of(s, steps.T, f.reverse)
         if plain:  # as below, without a look at each row: a small RNN's call would feel it
@@ -185,10 +208,7 @@ cdef void project_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept n
         last = place_of(steps, t, f.n1)
         for k in range(place_of(steps, t, f.n0), last):
             n = rows_at(steps, t)[k]
-            if f.ids != NULL:
-                symbol = f.ids[t * f.x.t_step + n * f.x.n_step]
-                gather_row(f, symbol, scale_of(&f.masks, n, symbol), f.z_rows[M])
-            elif apart:
+            if apart:
                 if k + AHEAD < last:
                     prefetch_row(row_at(&f.x, t, rows_at(steps, t)[k + AHEAD]), I)
                 f.x_rows[M] = f.x_copy + M * I
@@ -199,11 +219,20 @@ cdef void project_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept n
             else:
                 f.x_rows[M] = row_at(&f.x, t, n)
             M += 1
-    if f.ids == NULL and w.storage != FULL_PRECISION:
-        project_low(f, M)
-    elif f.ids == NULL:
-        share_product(f.team, f.shares, M, f.x_rows, run_of(I), &w.input, f.bias_rows, a.width * VLEN, f.z_rows,
-                      f.step.input_step)
+    return M
+
+
+cdef void gather_input(const Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """z of ids: no product is needed."""
+    cdef const Steps* steps = f.steps
+    cdef Py_ssize_t s, t, n, k, symbol, m = 0
+    for s in range(begin, end):
+        t = time_of(s, steps.T, f.reverse)
+        for k in range(place_of(steps, t, f.n0), place_of(steps, t, f.n1)):
+            n = rows_at(steps, t)[k]
+            symbol = f.ids[t * f.x.t_step + n * f.x.n_step]
+            gather_row(f, symbol, scale_of(&f.masks, n, symbol), f.z_rows[m])
+            m += 1
 
 
 cdef void gather_row(const Forward* f, Py_ssize_t symbol, real scale, real* z) noexcept nogil:
@@ -379,11 +408,14 @@ cdef void run_forward(void* argument, int task, int rank) noexcept nogil:
     cdef Forward* f = <Forward*>argument + task
     cdef Py_ssize_t begin, end, s, t, m
     cdef int count = <int>(f.n1 - f.n0)
-    cdef bint started, regular = f.steps.full and f.steps.resets == NULL and not f.w.projected
+    cdef bint started, regular = f.steps.full and f.steps.resets == NULL and not f.w.projected and not f.scan
     cdef unsigned int mode = denormals_flush()
     start_forward(f)
     for begin from f.s0 <= begin < f.s1 by f.chunk:
         end = min(begin + f.chunk, f.s1)
+        if f.scan:
+            scan_chunk(f, begin, end)
+            continue
         project_input(f, begin, end)
         m = 0
         for s in range(begin, end):

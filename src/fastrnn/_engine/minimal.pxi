@@ -17,15 +17,19 @@ cdef inline void mingru_rows(const Step* s, const Group* group, bint plain) noex
     cdef int p, n
     cdef vec update, candidate, h
     cdef const real* row
+    cdef const real* latest
     for p in range(group.panel, group.panel + group.panels):
         j = p * VLEN
         n = lanes(H, j)
+        latest, h = NULL, v_set(0)  # the state at hand: of one row's steps every next one goes on from it
         for m in range(group.row, group.row + group.rows):
             row = s.inputs[m] + p * s.input_step
             update, candidate = v_sigmoid(v_load(row)), v_load(row + VLEN)
             if not plain:
                 candidate = activate_one(&s.traits.g, candidate)
-            h = v_load_n(s.h_prev[m] + j, n)
+            if s.h_prev[m] != latest:
+                h = v_load_n(s.h_prev[m] + j, n)
+            latest = s.h[m]
             h = v_fma(update, candidate - h, h)
             v_store_n(s.h[m] + j, h, n)
             v_store_n(s.y[m] + j, h, n)
@@ -74,9 +78,11 @@ cdef inline void minlstm_rows(const Step* s, const Group* group, bint plain) noe
     cdef int p, n
     cdef vec f, i, candidate, up, h
     cdef const real* row
+    cdef const real* latest
     for p in range(group.panel, group.panel + group.panels):
         j = p * VLEN
         n = lanes(H, j)
+        latest, h = NULL, v_set(0)  # the state at hand: of one row's steps every next one goes on from it
         for m in range(group.row, group.row + group.rows):
             row = s.inputs[m] + p * s.input_step
             f, i, candidate = v_load(row), v_load(row + VLEN), v_load(row + 2 * VLEN)
@@ -84,7 +90,9 @@ cdef inline void minlstm_rows(const Step* s, const Group* group, bint plain) noe
             f, i = v_recip_sigmoid(f + up), v_recip_sigmoid(i + up)  # 1 / f and 1 / i: one division does for h
             if not plain:
                 candidate = activate_one(&s.traits.g, candidate)
-            h = v_load_n(s.h_prev[m] + j, n)
+            if s.h_prev[m] != latest:
+                h = v_load_n(s.h_prev[m] + j, n)
+            latest = s.h[m]
             h = v_fma(f / (f + i), candidate - h, h)
             v_store_n(s.h[m] + j, h, n)
             v_store_n(s.y[m] + j, h, n)

@@ -80,7 +80,8 @@ cdef forward_layer(Forward* directions, int D):
     cdef Py_ssize_t T = directions[0].s1 - directions[0].s0, N = directions[0].steps.N
     cdef double seconds = D * layer_seconds(w, T, N, directions[0].ids != NULL)
     cdef int d, r, shares = shares_for(seconds)
-    cdef Split split = split_of(shares, D, N, step_seconds(w, N))
+    cdef bint scan = crosses_no_units(directions)
+    cdef Split split = split_of(shares, D, N, seconds if scan else step_seconds(w, N))
     cdef int ranges = shares if split == BY_ROWS else 1
     cdef Buffer list_memory = take(D * ranges * sizeof(Forward))
     cdef Forward* runs = <Forward*>list_memory.data
@@ -93,6 +94,7 @@ cdef forward_layer(Forward* directions, int D):
             f.n0, f.n1 = share_end(<int>N, ranges, r - 1), share_end(<int>N, ranges, r)
             f.shares = shares if split == BY_UNITS else 1
             f.chunk = chunk_steps(&w.layout, T, f.n1 - f.n0)
+            f.scan = scan and f.chunk * (f.n1 - f.n0) > GROUP_ROWS  # fewer would hardly share the reads of the weights
             memory.append(forward_memory(f))
     cdef Team* team
     with nogil:

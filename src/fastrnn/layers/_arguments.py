@@ -35,11 +35,12 @@ def floating(value: Any, name: str, dtype: np.dtype[Any]) -> Array:
 
 def lies_by_rows(array: Array) -> bool:
     """Return whether the engine can use `array` as it lies: its last axis contiguous, the others by whole numbers."""
-    if array.flags.c_contiguous and array.flags.aligned:
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned:
         return True
     size = array.itemsize
     contiguous = array.shape[-1] <= 1 or array.strides[-1] == size
-    return contiguous and array.flags.aligned and not any(step % size for step in array.strides)
+    return contiguous and flags.aligned and not any(step % size for step in array.strides)
 
 
 def by_rows(array: Array) -> Array:
@@ -64,21 +65,23 @@ def as_given(array: Array, batched: bool, batch_first: bool) -> Array:
 def check_input(x: Any, input_size: int, batch_first: bool, dtype: np.dtype[Any]) -> tuple[Array, bool]:
     """Return x as (T, N, I) numbers or (T, N) ids of int64, and whether it came with a batch axis."""
     array = array_of(x, "x")
+    kind = array.dtype.kind
     order = "(N, T" if batch_first else "(T, N"
-    if array.dtype.kind in "iu":
+    if kind in "iu":
         if array.ndim == 3:
             raise TypeError("x of integers means ids and has no third axis; cast features to floating numbers first")
         if array.ndim not in (1, 2):
             raise ValueError(f"x of ids must have the shape {order}) or, unbatched, (T,), got {array.shape}")
         ids = np.array(array, np.int64)  # a copy, which nobody changes between the check and the last use
         return time_major(ids, array.ndim == 2, batch_first), array.ndim == 2
-    if array.dtype.kind != "f":
+    if kind != "f":
         raise TypeError(f"x must be floating numbers or integer ids, got dtype {array.dtype}")
-    if array.ndim not in (2, 3) or array.shape[-1] != input_size:
+    batched = array.ndim == 3
+    if not batched and array.ndim != 2 or array.shape[-1] != input_size:
         raise ValueError(
             f"x must have the shape {order}, {input_size}) or, unbatched, (T, {input_size}), got {array.shape}"
         )
-    return time_major(by_rows(np.asarray(array, dtype)), array.ndim == 3, batch_first), array.ndim == 3
+    return time_major(by_rows(np.asarray(array, dtype)), batched, batch_first), batched
 
 
 def check_step(
