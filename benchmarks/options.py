@@ -39,8 +39,8 @@ class Cell(NamedTuple):
         keywords = ", ".join(f"{name}={value!r}" for name, value in self.keywords.items())
         return f"{self.name}({keywords})".replace("'", '"').removesuffix("()")
 
-    def layer(self, package: Any = fastrnn) -> Any:
-        return getattr(package, self.name)(H, H, seed=0, **self.keywords)
+    def layer(self, input_size: int = H, hidden_size: int = H, package: Any = fastrnn) -> Any:
+        return getattr(package, self.name)(input_size, hidden_size, seed=0, **self.keywords)
 
 
 class Option(NamedTuple):
@@ -89,11 +89,14 @@ OPTIONS = [
 
 
 class Run:
-    """A cell's calls at H, N and T."""
+    """A cell's calls on some input; at H, N and T by default."""
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, x: Any = None, input_size: int = H, hidden_size: int = H) -> None:
         rng = np.random.default_rng(0)
-        self.cell, self.layer, self.x = cell, cell.layer(), rng.standard_normal((N, T, H), "float32")
+        self.x = rng.standard_normal((N, T, input_size), "float32") if x is None else x
+        self.layer = cell.layer(input_size, hidden_size)
+        self.twin = cell.layer(input_size, hidden_size, fastrnn.reference)
+        self.twin.load_state_dict(self.layer.state_dict())
         self.dy = rng.standard_normal(self.layer(self.x)[0].shape, "float32")
 
     def forward(self) -> Any:
@@ -105,9 +108,8 @@ class Run:
 
     def check(self) -> None:
         """See that the first steps are those of the reference."""
-        twin, x = self.cell.layer(fastrnn.reference), self.x[:, :4]
-        twin.load_state_dict(self.layer.state_dict())
-        np.testing.assert_allclose(self.layer(x)[0], twin(x)[0], rtol=1e-5, atol=1e-5)
+        x = self.x[:, :4]
+        np.testing.assert_allclose(self.layer(x)[0], self.twin(x)[0], rtol=1e-5, atol=1e-5)
 
 
 def ratios(option: Option, seconds: float) -> list[str]:

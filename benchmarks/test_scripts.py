@@ -4,6 +4,7 @@ from math import sqrt
 from pathlib import Path
 
 import cliff
+import minimal
 import options
 import pytest
 import ragged
@@ -45,6 +46,13 @@ def test_ragged(run):
 def test_option(run, monkeypatch):
     monkeypatch.setattr(options, "OPTIONS", options.OPTIONS[:1])
     assert run(options)[4].startswith("| `LSTM(peephole=True)` | `LSTM` | Gers and Schmidhuber 2000 | ")
+
+
+def test_minimal(run, monkeypatch):
+    monkeypatch.setattr(minimal, "SIZES", [minimal.Size(3, 2, 5, 4), minimal.Size(3, 2, 5, 4, ids=True)])
+    said = run(minimal)
+    assert [line.split(" | ")[0] for line in said[4:]] == ["| H 3, N 2, T 5, I 4", "| H 3, N 2, T 5, ids"]
+    assert len(said[4].split("|")) == 9
 
 
 def test_tables_of_the_results():
