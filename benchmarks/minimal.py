@@ -2,7 +2,8 @@
 
     python benchmarks/minimal.py [--into docs/cells.md]
 
-The three run in turn on the same input; a figure is the median over the rounds of GRU / minimal cell. One thread, float32.
+The three run in turn on the same input; a figure is the median over the rounds of GRU / minimal cell. One thread,
+float32.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ MINIMAL = [
     ),
     compiled(
         "scan-goes-on-from-another-row", ENGINE + "minimal.pxi",
-        "            if s.h_prev[m] != latest:\n                h = v_load_n(s.h_prev[m] + j, n)\n            latest = s.h[m]\n"
-        "            h = v_fma(update,",
-        "            if latest == NULL:\n                h = v_load_n(s.h_prev[m] + j, n)\n            latest = s.h[m]\n"
-        "            h = v_fma(update,",
+        "            if s.h_prev[m] != latest:\n                h = v_load_n(s.h_prev[m] + j, n)\n"
+        "            latest = s.h[m]\n            h = v_fma(update,",
+        "            if latest == NULL:\n                h = v_load_n(s.h_prev[m] + j, n)\n"
+        "            latest = s.h[m]\n            h = v_fma(update,",
         equations("mingru"),
     ),
     compiled(
@@ -41,7 +41,8 @@ MINIMAL = [
     ),
     compiled(
         "scan-skips-a-panel-between-shares", ENGINE + "scan.pxi",
-        "share_end(a.count, f.shares, share - 1), share_end(", "share_end(a.count, f.shares, share - 1) + (share > 0), share_end(",
+        "share_end(a.count, f.shares, share - 1), share_end(",
+        "share_end(a.count, f.shares, share - 1) + (share > 0), share_end(",
         "test_shares.py::test_scans[minlstm]",
     ),
     compiled(

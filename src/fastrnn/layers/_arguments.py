@@ -77,7 +77,7 @@ def check_input(x: Any, input_size: int, batch_first: bool, dtype: np.dtype[Any]
     if kind != "f":
         raise TypeError(f"x must be floating numbers or integer ids, got dtype {array.dtype}")
     batched = array.ndim == 3
-    if not batched and array.ndim != 2 or array.shape[-1] != input_size:
+    if (not batched and array.ndim != 2) or array.shape[-1] != input_size:
         raise ValueError(
             f"x must have the shape {order}, {input_size}) or, unbatched, (T, {input_size}), got {array.shape}"
         )
