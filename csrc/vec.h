@@ -35,6 +35,9 @@ typedef int32_t real_bits;
 #include <immintrin.h>
 #define VBYTES 32
 #elif defined(__GNUC__)
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 #define VBYTES 16
 #endif
 
@@ -141,6 +144,34 @@ ALWAYS_INLINE void v_store_n(real *p, vec a, int n)
 }
 #endif
 
+/* v_stream: past the caches; other threads see it after v_streamed. Memory that is written whole need not be read first, and
+ * what nobody reads soon drives nothing else out. Only for whole cache lines, all parts of one soon after another. */
+#if defined(__AVX512F__) && defined(FASTRNN_DOUBLE)
+ALWAYS_INLINE void v_stream(real *p, vec a) { _mm512_stream_pd(p, a); }
+#elif defined(__AVX512F__)
+ALWAYS_INLINE void v_stream(real *p, vec a) { _mm512_stream_ps(p, a); }
+#elif defined(__AVX2__) && defined(FASTRNN_DOUBLE)
+ALWAYS_INLINE void v_stream(real *p, vec a) { _mm256_stream_pd(p, a); }
+#elif defined(__AVX2__)
+ALWAYS_INLINE void v_stream(real *p, vec a) { _mm256_stream_ps(p, a); }
+#elif defined(__SSE2__) && defined(FASTRNN_DOUBLE)
+ALWAYS_INLINE void v_stream(real *p, vec a) { _mm_stream_pd(p, a); }
+#elif defined(__SSE2__)
+ALWAYS_INLINE void v_stream(real *p, vec a) { _mm_stream_ps(p, a); }
+#else
+ALWAYS_INLINE void v_stream(real *p, vec a) { v_store(p, a); }
+#endif
+
+#define LINE_BYTES 64
+ALWAYS_INLINE int starts_line(const real *p) { return (uintptr_t)p % LINE_BYTES == 0; }
+
+static inline void v_streamed(void)
+{
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
+
 /* The first n lanes, `fill` in the others where n < VLEN. */
 ALWAYS_INLINE vec v_load_or(const real *p, int n, real fill)
 {
@@ -180,12 +211,23 @@ static inline void copy_row(real *to, const real *from, ptrdiff_t count)
 
 /* Ask for a row of `count` numbers ahead of its use. Rows of a batch-first array lie T rows apart, a pattern that the
  * hardware's prefetchers do not follow; from the ninth cache line on a row is its own stream, which they do. */
-static inline void prefetch_row(const real *p, ptrdiff_t count)
+ALWAYS_INLINE void prefetch_row(const real *p, ptrdiff_t count)
 {
 #if defined(__GNUC__)
     const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(real), end = count < 8 * line ? count : 8 * line;
     for (ptrdiff_t j = 0; j < end; j += line)
         __builtin_prefetch(p + j);
+#else
+    (void)p, (void)count;
+#endif
+}
+
+/* Ask for all of a row that is needed much later: into the second-level cache. */
+ALWAYS_INLINE void prefetch_far(const real *p, ptrdiff_t count)
+{
+#if defined(__GNUC__)
+    for (ptrdiff_t j = 0; j < count; j += 64 / (ptrdiff_t)sizeof(real))
+        __builtin_prefetch(p + j, 0, 2);
 #else
     (void)p, (void)count;
 #endif

@@ -87,6 +87,16 @@ def test_nothing_to_do(cell, directions, dtype, N, T):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("H", [96, 97])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru-before", "rnn-tanh", "mingru", "minlstm"])
+def test_weights_beyond_the_caches(cell, H, dtype):
+    """Packs and gradients of more than 2 MB, which go past the caches where their rows are whole cache lines."""
+    layer = make(cell, 6000, H, dtype=dtype, init=0.003, seed=0)
+    given = normal("x", 2, 2, 6000, dtype=dtype), state_like(layer, 2, "state"), normal("dy", 2, 2, H, dtype=dtype)
+    assert_all_close(run(layer, *given), run(reference_twin(layer, cell), *given), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("cell", CELLS)
 def test_no_steps_unbatched(cell, dtype):
     layer = make(cell, 3, 5, 2, bidirectional=True, dtype=dtype, seed=0)

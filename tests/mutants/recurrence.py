@@ -176,6 +176,18 @@ BACKWARD = [
         "test_shares.py::test_recurrent_layers[lstm-rows-full]",
     ),
     compiled(
+        "streamed-gradient-without-its-first-panel", ENGINE + "gradients.pxi",
+        "in range(s.p0, whole):\n                    for u in range(units):\n                        v_stream(",
+        "in range(s.p0 + 1, whole):\n                    for u in range(units):\n                        v_stream(",
+        "test_cells.py::test_weights_beyond_the_caches[lstm-96-float32]",
+    ),
+    compiled(
+        "streamed-pack-without-its-last-rows", ENGINE + "pack.pxi",
+        "                    for k in range(first, last):\n                        v_stream(",
+        "                    for k in range(first, last - 1):\n                        v_stream(",
+        "test_cells.py::test_weights_beyond_the_caches[rnn-tanh-96-float32]",
+    ),
+    compiled(
         "every-strip-sums-the-first-rows", ENGINE + "gradients.pxi",
         "gemm(strip.rows, b.transposed_rows + k,", "gemm(strip.rows, b.transposed_rows + k0,",
         "test_cells.py::test_long_sums[5-700-8-2-lstm-float32]",

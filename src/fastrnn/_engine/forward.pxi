@@ -32,6 +32,9 @@ cdef struct Forward:
     Py_ssize_t chunk                # steps whose input is projected at once
     bint reverse, keep
     bint scan                       # panel by panel through the steps of a chunk
+    bint far                        # what is read and written does not stay in cache
+    const real* y_ahead             # the next step's output [R, P], or NULL
+    const real* x_ahead             # the input of the step a chunk ahead [R, I], or NULL
     Team* team                      # who shares out the panels of a step
     int shares                      # into so many
     Rows x, y, h_kept, c_kept, gates_kept
@@ -118,6 +121,17 @@ cdef inline bint copies_input(const Forward* f) noexcept nogil:
 cdef inline Py_ssize_t lists_of(const Forward* f) noexcept nogil:
     """Lists of rows of z: each share of a scan has its own."""
     return f.shares if f.scan else 1
+
+
+cdef enum:
+    FAR_BYTES = 1 << 22  # of input and output: more comes from far away
+    FAR_COLUMNS = 128    # of both: asking for shorter rows costs more than it gains
+
+
+cdef inline bint reaches_far(const Forward* f) noexcept nogil:
+    """Whether to ask for rows a step before they are needed; all must be real."""
+    cdef Py_ssize_t numbers = (f.s1 - f.s0) * (f.n1 - f.n0) * (f.w.I + f.w.P)
+    return numbers * <Py_ssize_t>sizeof(real) > FAR_BYTES and min(f.w.I, f.w.P) >= FAR_COLUMNS and f.steps.full
 
 
 cdef inline Py_ssize_t chunk_steps(const Layout* a, Py_ssize_t T, Py_ssize_t R) noexcept nogil:
@@ -339,16 +353,31 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
     cdef const Layout* a = &f.w.layout
     cdef Group group
     cdef int p, m, row, most_panels = max(GROUP_ROWS // max(s.count, 1), 1)
+    cdef Py_ssize_t first, columns
     cdef int end = share_end(a.count, f.shares, share)
     for p from share_end(a.count, f.shares, share - 1) <= p < end by most_panels:
         group.panel, group.panels = p, min(most_panels, end - p)
+        first, columns = p * a.units * VLEN, group.panels * a.units * VLEN
         for row from 0 <= row < s.count by GROUP_ROWS:
             group.row, group.rows = row, min(GROUP_ROWS, s.count - row)
             for m in range(row, row + group.rows):
-                prefetch_row(f.step.y[m] + p * a.units * VLEN, group.panels * a.units * VLEN)
+                prefetch_row(f.step.y[m] + first, columns)
+                if f.far and f.y_ahead != NULL:  # no function of its own: compilers drop calls that only prefetch
+                    prefetch_far(f.y_ahead + m * f.y.n_step + first, min(columns, f.w.P - first))
+                if f.far and f.x_ahead != NULL:
+                    prefetch_far(f.x_ahead + m * f.x.n_step + first, min(columns, f.w.I - first))
             if s.part.vectors:
                 multiply(s, &group, f.stack_rows + share * GROUP_ROWS)
             s.gates(&f.step, &group, f.stack + share * GROUP_ROWS * TILE_STEP * VLEN)
+
+
+cdef void aim_ahead(Forward* f, Py_ssize_t s) noexcept nogil:
+    """Where memory is to be asked for what is wanted after step s: while the step computes, it comes."""
+    f.y_ahead = f.x_ahead = NULL
+    if s + 1 < f.s1:
+        f.y_ahead = row_at(&f.y, time_of(s + 1, f.steps.T, f.reverse), f.n0)
+    if s + f.chunk < f.s1 and f.ids == NULL:
+        f.x_ahead = row_at(&f.x, time_of(s + f.chunk, f.steps.T, f.reverse), f.n0)
 
 
 cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexcept nogil:
@@ -426,6 +455,8 @@ cdef void run_forward(void* argument, int task, int rank) noexcept nogil:
             else:
                 started = begin_step(f, t, &count)
             f.step.inputs = <const_row*>f.z_rows + m
+            if f.far:
+                aim_ahead(f, s)
             sweep_cell(f, t, count, started)
             m += count
     give_states(f, regular and f.s1 > f.s0)

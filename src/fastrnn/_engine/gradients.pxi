@@ -21,7 +21,7 @@ cdef struct Block:
 
 
 cdef enum:
-    STRIP_ROWS = 36  # of a strip, at least: a multiple of every TILE_ROWS
+    STRIP_ROWS = 36         # of a strip, at least: a multiple of every TILE_ROWS
 
 
 cdef inline bint splits_panels(const Block* b, int count) noexcept nogil:
@@ -109,6 +109,7 @@ cdef struct Strip:
     const real* data    # IN [panel][rows][width * VLEN]
     Py_ssize_t panel_step, first, rows
     int p0, p1
+    bint stream         # past the caches
 
 
 cdef struct WeightSum:
@@ -137,13 +138,16 @@ cdef void sum_share(void* argument, int share, int rank) noexcept nogil:
     cdef Py_ssize_t out_panel = b.strip_rows * job.a.width * VLEN if last else job.sums.panel_step
     cdef const_row* init = b.fresh_rows if b.fresh else <const_row*>b.gradient_rows
     cdef real** out = b.strip_at + (0 if panels else share * b.strip_rows)
+    cdef bint stream = last and sweeps_cache(job.K * job.a.gates * job.a.H) and lies_by_lines(job.a, job.result)
     cdef Strip strip
     for k from k0 <= k < k1 by step:
-        strip = Strip(out[0], out_panel, k, min(step, k1 - k), p0, p1)
+        strip = Strip(out[0], out_panel, k, min(step, k1 - k), p0, p1, stream)
         gemm(strip.rows, b.transposed_rows + k, &job.inner, &job.dz, p0, p1, init + k,
              0 if b.fresh else job.sums.panel_step, out if last else b.gradient_rows + k, out_panel)
         if last:
             give_weights(job.a, job.part, &strip, job.result)
+    if stream:
+        v_streamed()
 
 
 cdef void add_weights(Block* b, const Layout* a, const Part* part, const_row* rows, Py_ssize_t M, Py_ssize_t K,
@@ -184,6 +188,11 @@ cdef inline int bias_vectors(const Layout* a, int p) noexcept nogil:
     return a.last if a.units > 1 and p == a.count - 1 else a.width
 
 
+cdef inline bint lies_by_lines(const Layout* a, const Lie* w) noexcept nogil:
+    """Whether every gate of every row of weights [K, G*H] begins a cache line."""
+    return w.unit_step == 1 and starts_line(w.data) and a.H * <Py_ssize_t>sizeof(real) % LINE_BYTES == 0
+
+
 cdef void give_weights(const Layout* a, const Part* part, const Strip* s, const Lie* w) noexcept nogil:
     """w OUT [K, G*H] by a strip's rows: the twin of pack_forward."""
     if w.unit_step == 1:
@@ -194,20 +203,34 @@ cdef void give_weights(const Layout* a, const Part* part, const Strip* s, const 
 
 cdef void give_by_input(const Layout* a, const Part* part, const Strip* s, const Lie* w) noexcept nogil:
     """Row by row of w, along the panels: memory is written in its own order."""
-    cdef Py_ssize_t k, columns = a.units * <Py_ssize_t>VLEN
-    cdef int p, v, n, whole = min(s.p1, <int>(a.H // columns))  # panels before it are full of units
+    if a.units == 1:  # known when compiled
+        give_rows(a, part, s, w, 1)
+    else:
+        give_rows(a, part, s, w, TILE_VECTORS)
+
+
+cdef inline void give_rows(const Layout* a, const Part* part, const Strip* s, const Lie* w, int units) noexcept nogil:
+    cdef Py_ssize_t k, columns = units * <Py_ssize_t>VLEN
+    cdef int p, v, u, n, whole = min(s.p1, <int>(a.H // columns))  # panels before it are full of units
     cdef const real* source
     cdef real* to
     for k in range(s.rows):
-        for v in range(part.vectors):
+        for v from 0 <= v < part.vectors by units:
             source = s.data + (k * a.width + v) * VLEN
             to = place_of_units(a, part, 0, v, w) + (s.first + k) * w.k_step
-            for p in range(s.p0, whole):
-                v_store(to + p * columns, v_load(source + p * s.panel_step))
-            for p in range(whole, s.p1):
-                n = lanes(a.H, unit_of(a, p, part.first + v))
-                if n > 0:
-                    v_store_n(to + p * columns, v_load(source + p * s.panel_step), n)
+            if s.stream:
+                for p in range(s.p0, whole):
+                    for u in range(units):
+                        v_stream(to + p * columns + u * VLEN, v_load(source + p * s.panel_step + u * VLEN))
+            else:
+                for p in range(s.p0, whole):
+                    for u in range(units):
+                        v_store(to + p * columns + u * VLEN, v_load(source + p * s.panel_step + u * VLEN))
+            for p in range(max(s.p0, whole), s.p1):
+                for u in range(units):
+                    n = lanes(a.H, unit_of(a, p, part.first + v + u))
+                    if n > 0:
+                        v_store_n(to + p * columns + u * VLEN, v_load(source + p * s.panel_step + u * VLEN), n)
 
 
 cdef void give_by_unit(const Layout* a, const Part* part, const Strip* s, const Lie* w) noexcept nogil:

@@ -122,7 +122,12 @@ cdef struct Packing:
 
 
 cdef enum:
-    PACK_ROWS = 4  # of weights that are packed side by side: more would share cache sets
+    PACK_ROWS = 4           # of weights that are packed side by side: more would share cache sets
+    STREAM_BYTES = 1 << 21  # of weights or their gradient: more goes past the caches, out of which it would sweep all else
+
+
+cdef inline bint sweeps_cache(Py_ssize_t numbers) noexcept nogil:
+    return numbers * <Py_ssize_t>sizeof(real) > STREAM_BYTES
 
 
 cdef void pack(Packing job, TeamBody body, double rate) noexcept nogil:
@@ -147,6 +152,7 @@ cdef void pack_by_input(void* argument, int share, int rank) noexcept nogil:
     cdef Panels* b = job.b
     cdef Py_ssize_t k, first, last, end = share_end(<int>job.K, job.shares, share)
     cdef int p, v, n
+    cdef bint stream = sweeps_cache(b.count * b.panel_step)
     cdef const real* source
     cdef real* to
     for first from share_end(<int>job.K, job.shares, share - 1) <= first < end by PACK_ROWS:
@@ -156,8 +162,14 @@ cdef void pack_by_input(void* argument, int share, int rank) noexcept nogil:
                 n = lanes(a.H, unit_of(a, p, job.part.first + v))
                 source = place_of_units(a, job.part, p, v, job.w)
                 to = b.data + p * b.panel_step + v * VLEN
-                for k in range(first, last):
-                    v_store(to + k * b.row_step, v_load_n(source + k * job.w.k_step, n))
+                if stream:
+                    for k in range(first, last):
+                        v_stream(to + k * b.row_step, v_load_n(source + k * job.w.k_step, n))
+                else:
+                    for k in range(first, last):
+                        v_store(to + k * b.row_step, v_load_n(source + k * job.w.k_step, n))
+    if stream:
+        v_streamed()
 
 
 cdef void pack_by_unit(void* argument, int share, int rank) noexcept nogil:
