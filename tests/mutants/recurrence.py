@@ -188,6 +188,16 @@ BACKWARD = [
         "test_cells.py::test_weights_beyond_the_caches[rnn-tanh-96-float32]",
     ),
     compiled(
+        "transpose-zips-lower-halves-twice", "csrc/transpose.h",
+        "+ upper * (VLEN / 2)", "+ 0 * upper",
+        "test_cells.py::test_weights_beyond_the_caches[lstm-96-float32]",
+    ),
+    compiled(
+        "squares-turned-into-the-first", ENGINE + "pack.pxi",
+        "    to += first % columns\n", "",
+        "test_cells.py::test_weights_beyond_the_caches[gru-96-float32]",
+    ),
+    compiled(
         "every-strip-sums-the-first-rows", ENGINE + "gradients.pxi",
         "gemm(strip.rows, b.transposed_rows + k,", "gemm(strip.rows, b.transposed_rows + k0,",
         "test_cells.py::test_long_sums[5-700-8-2-lstm-float32]",

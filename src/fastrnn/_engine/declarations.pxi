@@ -41,6 +41,9 @@ cdef extern from "vmath.h" nogil:
     vec v_expm1_neg(vec x)
     vec v_softplus(vec x)
 
+cdef extern from "transpose.h" nogil:
+    void v_transpose(const real* from_, Py_ssize_t from_step, real* to, Py_ssize_t to_step, bint stream)
+
 cdef extern from "gemm.h" nogil:
     int TILE_ROWS
     int TILE_VECTORS

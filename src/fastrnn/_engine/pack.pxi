@@ -210,37 +210,54 @@ cdef Panels backward_panels(const Layout* a, const Part* part, Py_ssize_t K, cha
 
 cdef void pack_backward(const Layout* a, const Part* part, const Lie* w, Py_ssize_t K, Panels* b) noexcept nogil:
     """w IN [K, G*H] -> b OUT: row (p, v, lane) of a panel holds one gate's unit over the panel's columns k."""
-    pack(Packing(a, part, w, K, b, 1), pack_turned, 1e9)
+    pack(Packing(a, part, w, K, b, 1), pack_turned, 2e9)
 
 
 cdef void pack_turned(void* argument, int share, int rank) noexcept nogil:
-    """A share of the panels of pack_backward."""
+    """A share of the panels of pack_backward: of each a square of VLEN columns after the other, along the rows of w."""
     cdef Packing* job = <Packing*>argument
     cdef const Layout* a = job.a
     cdef const Part* part = job.part
-    cdef const Lie* w = job.w
     cdef Panels* b = job.b
-    cdef Py_ssize_t k, first, end, unit, columns = b.row_step
-    cdef int q, p, v, n, lane
-    cdef real* rows
-    cdef const real* source
+    cdef Py_ssize_t k, end, columns = b.row_step
+    cdef int q, p, v
     for q in range(share_end(b.count, job.shares, share - 1), share_end(b.count, job.shares, share)):
-        first, end = q * columns, min((q + 1) * columns, job.K)
-        if end - first < columns:
+        end = min((q + 1) * columns, job.K)
+        if end < (q + 1) * columns:
             memset(b.data + q * b.panel_step, 0, b.panel_step * sizeof(real))
-        for p in range(a.count):
-            for v in range(part_vectors(a, part, p)):
-                unit = unit_of(a, p, part.first + v)
-                n = lanes(a.H, unit)
-                rows = b.data + q * b.panel_step + (p * part.vectors * VLEN + v * (n if a.units == 1 else VLEN)) * columns
-                source = w.data + (a.order[part.first + v] * a.H + unit) * w.unit_step
-                if w.k_step == 1:
-                    for lane in range(n):
-                        copy_row(rows + lane * columns, source + lane * w.unit_step + first, end - first)
-                else:
-                    for k in range(first, end):
-                        for lane in range(n):
-                            rows[lane * columns + k - first] = source[k * w.k_step + lane * w.unit_step]
+        for k from q * columns <= k < end by VLEN:
+            if a.units > 1:
+                for p in range(a.count):
+                    for v in range(part_vectors(a, part, p)):
+                        turn_square(job, k, min(end - k, <Py_ssize_t>VLEN), p, v)
+            else:
+                for v in range(part.vectors):
+                    for p in range(a.count):
+                        turn_square(job, k, min(end - k, <Py_ssize_t>VLEN), p, v)
+    v_streamed()
+
+
+cdef inline void turn_square(const Packing* job, Py_ssize_t first, Py_ssize_t count, int p, int v) noexcept nogil:
+    """The columns first ... first + count - 1 of the units of a part's vector v in panel p."""
+    cdef const Layout* a = job.a
+    cdef const Panels* b = job.b
+    cdef const Lie* w = job.w
+    cdef Py_ssize_t k, columns = b.row_step, run = job.part.vectors * VLEN, unit = unit_of(a, p, job.part.first + v)
+    cdef int lane, n = lanes(a.H, unit)
+    cdef real* to = b.data + first // columns * b.panel_step + (p * run + v * (n if a.units == 1 else VLEN)) * columns
+    cdef const real* source = place_of_units(a, job.part, p, v, w) + first * w.k_step
+    to += first % columns
+    if w.k_step == 1:
+        for lane in range(n):
+            copy_row(to + lane * columns, source + lane * w.unit_step, count)
+    elif n < VLEN or count < VLEN:
+        for k in range(count):
+            for lane in range(n):
+                to[lane * columns + k] = source[k * w.k_step + lane * w.unit_step]
+    elif VLEN * <int>sizeof(real) == LINE_BYTES and sweeps_cache(b.count * b.panel_step):
+        v_transpose(source, w.k_step, to, columns, True)
+    else:
+        v_transpose(source, w.k_step, to, columns, False)
 
 
 cdef inline Inner run_of(Py_ssize_t K) noexcept nogil:
