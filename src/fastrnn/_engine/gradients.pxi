@@ -21,7 +21,7 @@ cdef struct Block:
 
 
 cdef enum:
-    STRIP_ROWS = 36         # of a strip, at least: a multiple of every TILE_ROWS
+    STRIP_ROWS = 36  # of a strip, at least: a multiple of every TILE_ROWS
 
 
 cdef inline bint splits_panels(const Block* b, int count) noexcept nogil:
