@@ -58,7 +58,7 @@ def test_minimal(run, monkeypatch):
 def test_tables_of_the_results():
     lines = markdown(read(RESULTS))
     assert "### Machine" in lines and "### Targets" in lines
-    assert sum(line.startswith("| LSTM | 1024 | 1 | 32 |") for line in lines) == 2
+    assert sum(line.startswith("| LSTM | 1024 | 8 | 32 |") for line in lines) == 2
 
 
 def row(**changed):
