@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#define LINE_BYTES 64 /* of a cache */
+
 #undef I /* of complex.h, which NumPy's headers bring in: I is the input's size here */
 
 #if defined(FASTRNN_DOUBLE)
@@ -144,8 +146,9 @@ ALWAYS_INLINE void v_store_n(real *p, vec a, int n)
 }
 #endif
 
-/* v_stream: past the caches; other threads see it after v_streamed. Memory that is written whole need not be read first, and
- * what nobody reads soon drives nothing else out. Only for whole cache lines, all parts of one soon after another. */
+/* v_stream: past the caches; other threads see it after v_streamed. Memory that is written whole need not be read
+ * first, and what nobody reads soon drives nothing else out. Only for whole cache lines, all parts of one soon after
+ * another. */
 #if defined(__AVX512F__) && defined(FASTRNN_DOUBLE)
 ALWAYS_INLINE void v_stream(real *p, vec a) { _mm512_stream_pd(p, a); }
 #elif defined(__AVX512F__)
@@ -162,7 +165,6 @@ ALWAYS_INLINE void v_stream(real *p, vec a) { _mm_stream_ps(p, a); }
 ALWAYS_INLINE void v_stream(real *p, vec a) { v_store(p, a); }
 #endif
 
-#define LINE_BYTES 64
 ALWAYS_INLINE int starts_line(const real *p) { return (uintptr_t)p % LINE_BYTES == 0; }
 
 static inline void v_streamed(void)
@@ -214,7 +216,7 @@ static inline void copy_row(real *to, const real *from, ptrdiff_t count)
 ALWAYS_INLINE void prefetch_row(const real *p, ptrdiff_t count)
 {
 #if defined(__GNUC__)
-    const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(real), end = count < 8 * line ? count : 8 * line;
+    const ptrdiff_t line = LINE_BYTES / (ptrdiff_t)sizeof(real), end = count < 8 * line ? count : 8 * line;
     for (ptrdiff_t j = 0; j < end; j += line)
         __builtin_prefetch(p + j);
 #else
@@ -226,7 +228,7 @@ ALWAYS_INLINE void prefetch_row(const real *p, ptrdiff_t count)
 ALWAYS_INLINE void prefetch_far(const real *p, ptrdiff_t count)
 {
 #if defined(__GNUC__)
-    for (ptrdiff_t j = 0; j < count; j += 64 / (ptrdiff_t)sizeof(real))
+    for (ptrdiff_t j = 0; j < count; j += LINE_BYTES / (ptrdiff_t)sizeof(real))
         __builtin_prefetch(p + j, 0, 2);
 #else
     (void)p, (void)count;

@@ -33,8 +33,8 @@ cdef struct Forward:
     bint reverse, keep
     bint scan                       # panel by panel through the steps of a chunk
     bint far                        # what is read and written does not stay in cache
-    const real* y_ahead             # the next step's output [R, P], or NULL
-    const real* x_ahead             # the input of the step a chunk ahead [R, I], or NULL
+    const real* y_ahead             # then the next step's output [R, P], or NULL
+    const real* x_ahead             # and the input of the step a chunk ahead [R, I], or NULL
     Team* team                      # who shares out the panels of a step
     int shares                      # into so many
     Rows x, y, h_kept, c_kept, gates_kept
@@ -362,9 +362,9 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
             group.row, group.rows = row, min(GROUP_ROWS, s.count - row)
             for m in range(row, row + group.rows):
                 prefetch_row(f.step.y[m] + first, columns)
-                if f.far and f.y_ahead != NULL:  # no function of its own: compilers drop calls that only prefetch
+                if f.y_ahead != NULL:  # no function of its own: compilers drop calls that only prefetch
                     prefetch_far(f.y_ahead + m * f.y.n_step + first, min(columns, f.w.P - first))
-                if f.far and f.x_ahead != NULL:
+                if f.x_ahead != NULL:
                     prefetch_far(f.x_ahead + m * f.x.n_step + first, min(columns, f.w.I - first))
             if s.part.vectors:
                 multiply(s, &group, f.stack_rows + share * GROUP_ROWS)

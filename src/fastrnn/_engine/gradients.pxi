@@ -35,7 +35,7 @@ cdef inline int strips_of(const Block* b, const Layout* a) noexcept nogil:
 
 cdef inline Py_ssize_t spread(Py_ssize_t count) noexcept nogil:
     """Round `count` numbers up to an odd number of cache lines: arrays so far apart share no cache sets."""
-    cdef Py_ssize_t line = 64 // <Py_ssize_t>sizeof(real)
+    cdef Py_ssize_t line = LINE_BYTES // <Py_ssize_t>sizeof(real)
     return (ceil_div(count, line) | 1) * line
 
 
