@@ -49,7 +49,7 @@ cdef struct Forward:
     real** z_rows                   # [chunk * R] -> panel 0; of a scan [shares][chunk * R]
     const_row* x_rows               # [chunk * R] -> [I]
     const_row* bias_rows            # [chunk * R] -> the bias, every row the same
-    real* x_copy                    # [chunk * R, I] where the rows of x lie apart
+    real* x_masked                  # [chunk * R, I] where they are
     real* stack                     # [shares][GROUP_ROWS][TILE_STEP * VLEN]: tiles on their way to the gates
     real** stack_rows               # [shares][GROUP_ROWS]
     const_row* h_now                # [R] -> [P], each row's state
@@ -85,7 +85,7 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
     f.z_rows = <real**>carve(space, M * lists_of(f) * sizeof(real*))
     f.x_rows = <const_row*>carve(space, M * sizeof(real*))
     f.bias_rows = <const_row*>carve(space, M * sizeof(real*))
-    f.x_copy = <real*>carve(space, M * f.w.I * sizeof(real) if copies_input(f) else 0)
+    f.x_masked = <real*>carve(space, M * f.w.I * sizeof(real) if masks_input(f) else 0)
     f.stack = <real*>carve(space, f.shares * GROUP_ROWS * TILE_STEP * VLEN * sizeof(real))
     f.stack_rows = <real**>carve(space, f.shares * GROUP_ROWS * sizeof(real*))
     f.h_now = <const_row*>carve(space, R * sizeof(real*))
@@ -114,8 +114,9 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
     f.c_before = <real*>carve(space, R * H * sizeof(real) if overwrites_cells(f) else 0)
 
 
-cdef inline bint copies_input(const Forward* f) noexcept nogil:
-    return f.ids == NULL and (f.x.n_step != f.w.I or f.masks.input.threshold != 0)
+cdef inline bint masks_input(const Forward* f) noexcept nogil:
+    """Whether rows of x are copied behind a mask; ids are scaled as their rows of weights are gathered."""
+    return f.ids == NULL and f.masks.input.threshold != 0
 
 
 cdef inline Py_ssize_t lists_of(const Forward* f) noexcept nogil:
@@ -124,7 +125,7 @@ cdef inline Py_ssize_t lists_of(const Forward* f) noexcept nogil:
 
 
 cdef enum:
-    FAR_BYTES = 1 << 22  # of input and output: more comes from far away
+    FAR_BYTES = 1 << 21  # of input and output: more comes from far away
     FAR_COLUMNS = 128    # of both: asking for shorter rows costs more than it gains
 
 
@@ -206,12 +207,10 @@ cdef void project_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept n
 
 
 cdef Py_ssize_t list_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """Point at the rows of x of these steps, copies where they lie apart or are masked; return how many they are."""
-    cdef const Layout* a = &f.w.layout
+    """Point at the rows of x of these steps, copies where they are masked; return how many they are."""
     cdef const Steps* steps = f.steps
-    cdef Py_ssize_t s, t, n, k, last, M = 0, I = f.w.I
-    cdef bint masked = f.masks.input.threshold != 0, apart = a.count > 1 and f.x.n_step != I or masked
-    cdef bint plain = not apart and steps.full
+    cdef Py_ssize_t s, t, n, k, M = 0, I = f.w.I
+    cdef bint masked = masks_input(f), plain = steps.full and not masked
     for s in range(begin, end):
         t = time_of(s, steps.T, f.reverse)
         if plain:  # as below, without a look at each row: a small RNN's call would feel it
@@ -219,17 +218,11 @@ cdef Py_ssize_t list_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcep
                 f.x_rows[M] = row_at(&f.x, t, n)
                 M += 1
             continue
-        last = place_of(steps, t, f.n1)
-        for k in range(place_of(steps, t, f.n0), last):
+        for k in range(place_of(steps, t, f.n0), place_of(steps, t, f.n1)):
             n = rows_at(steps, t)[k]
-            if apart:
-                if k + AHEAD < last:
-                    prefetch_row(row_at(&f.x, t, rows_at(steps, t)[k + AHEAD]), I)
-                f.x_rows[M] = f.x_copy + M * I
-                if masked:
-                    multiply_row(f.x_copy + M * I, row_at(&f.x, t, n), f.masks.of_input + (n - f.n0) * I, I)
-                else:
-                    copy_row(f.x_copy + M * I, row_at(&f.x, t, n), I)
+            if masked:
+                f.x_rows[M] = f.x_masked + M * I
+                multiply_row(f.x_masked + M * I, row_at(&f.x, t, n), f.masks.of_input + (n - f.n0) * I, I)
             else:
                 f.x_rows[M] = row_at(&f.x, t, n)
             M += 1
