@@ -22,9 +22,11 @@ ALWAYS_INLINE void panel_rows(ptrdiff_t rows, int vectors, const real *const *a,
     const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {
     const int most = tile_rows(vectors);
-    for (ptrdiff_t m = 0; m < rows; m += most)
-        tile(rows - m < most ? (int)(rows - m) : most, vectors, a + m, a_offset, b, inner, init + m, init_offset, out + m,
-            out_offset);
+    for (ptrdiff_t m = 0; m < rows;) {
+        const int count = next_rows(rows - m, most);
+        tile(count, vectors, a + m, a_offset, b, inner, init + m, init_offset, out + m, out_offset);
+        m += count;
+    }
 }
 
 /* out[m][panel p] = init[m][panel p] + sum over k of a[m][k] b[k][panel p], for m < rows and first_panel <= p < end_panel.

@@ -38,6 +38,12 @@ ALWAYS_INLINE int tile_rows(int vectors)
     return rows[vectors - 1];
 }
 
+/* Rows of the next tile where some are left: the last two share theirs, since a tile of one or two waits for its weights. */
+ALWAYS_INLINE int next_rows(ptrdiff_t left, int most)
+{
+    return (int)(left >= 2 * most ? most : left > most ? (left + 1) / 2 : left);
+}
+
 /* One row takes two panels at once, since the chains of one alone would wait for the multiply-adds before them: how far
  * the second panel's numbers lie behind the first's. */
 typedef struct {

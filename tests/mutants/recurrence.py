@@ -93,7 +93,7 @@ TIME = [
     ),
     compiled(
         "last-row-of-a-group-skipped", ENGINE + "forward.pxi",
-        "for m from 0 <= m < group.rows by most:", "for m from 0 <= m < max(group.rows - 1, 1) by most:",
+        "while m < group.rows:", "while m < max(group.rows - 1, 1):",
         "test_bits.py::test_a_row_does_not_depend_on_its_batch[3-7-gru-float32]",
     ),
 ]  # fmt: skip

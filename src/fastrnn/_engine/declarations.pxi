@@ -48,6 +48,7 @@ cdef extern from "gemm.h" nogil:
     int TILE_ROWS
     int TILE_VECTORS
     int tile_rows(int vectors)
+    int next_rows(Py_ssize_t left, int most)
     ctypedef struct PanelSteps:
         Py_ssize_t b, init, out
     ctypedef struct Inner:

@@ -6,7 +6,7 @@
 # another; or the panels of each step of the only run are shared out, where the batch is too small to be cut.
 
 cdef enum:
-    GROUP_ROWS = 24  # rows whose tiles are finished before their gates: a multiple of every TILE_ROWS
+    GROUP_ROWS = 32  # rows whose tiles are finished before their gates
 
 
 cdef class Kept:
@@ -382,7 +382,7 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
     cdef const Panels* b = s.b
     cdef const_row* h = s.h + group.row
     cdef const_row* inputs = step.inputs + group.row
-    cdef int p, m, vectors, most, q = 0, offset = s.part.first * VLEN
+    cdef int p, m, vectors, most, count, q = 0, offset = s.part.first * VLEN
     cdef real** out
     cdef Inner inner = run_of(s.f.w.P if s.started else 0)
     cdef PanelSteps pair
@@ -397,10 +397,12 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
                       out, offset, pair)
             q += 2
             continue
-        most = tile_rows(vectors)
-        for m from 0 <= m < group.rows by most:
-            tile(min(most, group.rows - m), vectors, h + m, 0, b.data + p * b.panel_step, &inner,
-                 inputs + m, p * step.input_step + offset, out + m, offset)
+        most, m = tile_rows(vectors), 0
+        while m < group.rows:
+            count = next_rows(group.rows - m, most)
+            tile(count, vectors, h + m, 0, b.data + p * b.panel_step, &inner, inputs + m, p * step.input_step + offset,
+                 out + m, offset)
+            m += count
         q += 1
 
 

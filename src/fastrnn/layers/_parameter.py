@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 import numpy as np
@@ -16,6 +16,8 @@ class Parameter:
     Recurrent weights lie in memory as (I, G·H) and are shown transposed, in torch's shape: so integer input gathers
     contiguous rows, and no update has to reorder 10,000 of them.
     """
+
+    changes: ClassVar[int] = 0  # of all parameters that there are: while it stays the same, so do their versions
 
     __slots__ = ("_watchers", "name", "stored", "transposed", "value", "version")
 
@@ -45,6 +47,7 @@ class Parameter:
     def touch(self) -> None:
         """Say that `stored` has changed."""
         self.version += 1
+        Parameter.changes += 1
         for watcher in list(self._watchers):
             watcher.stale = True
 

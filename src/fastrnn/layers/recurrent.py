@@ -33,7 +33,7 @@ class Recurrent(RecurrentBase):
     """A stack of recurrent layers in one or both directions; the base of `RNN`, `LSTM`, `GRU` and the minimal cells."""
 
     _transient = ("_packed",)
-    _packed: tuple[list[Any], tuple[int, ...]] | None = None
+    _packed: tuple[list[Any], tuple[int, ...], int] | None = None  # weights, their versions, changes when last compared
     _state_names: tuple[str, ...] = ("h",)
     _gate_names: ClassVar[tuple[str, ...]]
     _number: int  # the engine's number of the cell
@@ -351,10 +351,13 @@ class Recurrent(RecurrentBase):
 
     def _weights(self, engine: Any) -> tuple[list[Any], tuple[int, ...]]:
         """Return the packed parameters of every layer and direction, and the versions that these are of."""
-        versions = self._versions()
-        if self._packed is None or self._packed[1] != versions:
-            self._packed = (self._pack(engine), versions)
-        return self._packed
+        if self._packed is None or self._packed[2] != Parameter.changes:
+            changes, versions = Parameter.changes, self._versions()
+            if self._packed is None or self._packed[1] != versions:
+                self._packed = (self._pack(engine), versions, changes)
+            else:
+                self._packed = (self._packed[0], versions, changes)
+        return self._packed[:2]
 
     def _traits(self) -> tuple[list[tuple[Any, ...]], float | None, bool, tuple[float, float]]:
         """Return in what the cell differs from the plain one, in the engine's terms."""
