@@ -298,22 +298,29 @@ cdef void advance_step(Forward* f, Py_ssize_t s) noexcept nogil:
     """Step on where every row is real and none restarts: as begin_step, but no row needs to be looked at."""
     cdef Step* step = &f.step
     cdef Py_ssize_t r, R = f.n1 - f.n0, H = f.w.H, forward = -1 if f.reverse else 1
-    cdef real* pair = f.h_pair + ((s - f.s0) % 2) * R * H
+    cdef const_row* before = step.h_prev
     for r in range(R):
-        step.h_prev[r] = step.h[r]
         step.y[r] += forward * f.y.t_step
     if f.keep:
         for r in range(R):
+            step.h_prev[r] = step.h[r]
             step.c_prev[r] = step.c[r]
             step.h[r] += forward * f.h_kept.t_step
             step.c[r] += forward * f.c_kept.t_step
         if step.gates != NULL:
             for r in range(R):
                 step.gates[r] += forward * f.gates_kept.t_step
-    else:
+    elif s == f.s0 + 1:
         for r in range(R):
-            step.c_prev[r] = step.c[r]
-            step.h[r] = pair + r * H
+            step.h_prev[r], step.c_prev[r] = step.h[r], step.c[r]
+            step.h[r] += R * H
+    else:  # the two lists of the pair change places
+        step.h_prev, step.h = <const_row*>step.h, <real**>before
+        if not f.masks.state.threshold:
+            step.h_seen = step.h_prev
+        if overwrites_cells(f):  # whose c' was put aside
+            for r in range(R):
+                step.c_prev[r] = step.c[r]
 
 
 cdef struct Sweep:
@@ -350,7 +357,8 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
     cdef int end = share_end(a.count, f.shares, share)
     for p from share_end(a.count, f.shares, share - 1) <= p < end by most_panels:
         group.panel, group.panels = p, min(most_panels, end - p)
-        first, columns = p * a.units * VLEN, group.panels * a.units * VLEN
+        first = p * a.units * VLEN
+        columns = min(group.panels * a.units * VLEN, a.H - first)
         for row from 0 <= row < s.count by GROUP_ROWS:
             group.row, group.rows = row, min(GROUP_ROWS, s.count - row)
             for m in range(row, row + group.rows):

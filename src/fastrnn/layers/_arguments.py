@@ -81,7 +81,9 @@ def check_input(x: Any, input_size: int, batch_first: bool, dtype: np.dtype[Any]
         raise ValueError(
             f"x must have the shape {order}, {input_size}) or, unbatched, (T, {input_size}), got {array.shape}"
         )
-    return time_major(by_rows(np.asarray(array, dtype)), batched, batch_first), batched
+    if array.dtype is not dtype:  # asking again costs as much as a row of a small layer
+        array = np.asarray(array, dtype)
+    return time_major(by_rows(array), batched, batch_first), batched
 
 
 def check_step(

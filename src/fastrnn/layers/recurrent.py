@@ -177,7 +177,7 @@ class Recurrent(RecurrentBase):
         drawn = self._draw_within() if keep else None
         if weight_dropout is not None:
             weights = self._pack(engine, weight_dropout)
-        segments = self._segments(engine, weights, T, N, checkpoint, tape_dtype, dropout is not None)
+        segments = self._segments(engine, weights, T, N, checkpoint, tape_dtype, dropout is not None) if keep else None
         y = out if out is not None and arguments.lies_by_rows(out) else engine.pooled(shape)
         h, c = self._new_states(engine, states)
         given = (weights, D, rows, active, restarts, h0, c0, arguments.time_major(y, batched, self.batch_first), h, c)
