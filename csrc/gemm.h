@@ -10,21 +10,24 @@ typedef struct {
     real *data;
     ptrdiff_t panel_step, row_step;
     int count, vectors, last;
+    Fill fill; /* of the last panel */
 } Panels;
 
 ALWAYS_INLINE int panel_vectors(const Panels *b, int p) { return p == b->count - 1 ? b->last : b->vectors; }
+
+ALWAYS_INLINE Fill panel_fill(const Panels *b, int p) { return p == b->count - 1 ? b->fill : WHOLE; }
 
 /* A block of a panel that many row tiles read again stays in half of a 512 KB second-level cache. */
 #define BLOCK_BYTES 196608
 
 /* All rows of one panel, a tile after the other. */
-ALWAYS_INLINE void panel_rows(ptrdiff_t rows, int vectors, const real *const *a, ptrdiff_t a_offset, const real *b,
-    const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
+ALWAYS_INLINE void panel_rows(ptrdiff_t rows, int vectors, Fill fill, const real *const *a, ptrdiff_t a_offset,
+    const real *b, const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {
     const int most = tile_rows(vectors);
     for (ptrdiff_t m = 0; m < rows;) {
         const int count = next_rows(rows - m, most);
-        tile(count, vectors, a + m, a_offset, b, inner, init + m, init_offset, out + m, out_offset);
+        tile(count, vectors, fill, a + m, a_offset, b, inner, init + m, init_offset, out + m, out_offset);
         m += count;
     }
 }
@@ -45,6 +48,7 @@ static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const
     if (rows <= TILE_ROWS) block = length; /* each panel is read once: nothing to keep */
     for (int p = first_panel; p < end_panel; p++) {
         const int vectors = panel_vectors(b, p);
+        const Fill fill = panel_fill(b, p);
         const real *panel = b->data + p * b->panel_step;
         const real *const *from = init;
         ptrdiff_t from_panel = init_panel, first = 0;
@@ -62,13 +66,14 @@ static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const
         do {
             const ptrdiff_t size = length - first < block ? length - first : block;
             *(whole_runs ? &part.runs : &part.run) = size;
-            panel_rows(rows, vectors, a, first * (whole_runs ? inner->a_run : inner->a_step),
-                panel + first * (whole_runs ? inner->run : 1) * b->row_step, &part, from, p * from_panel, out, p * out_panel);
+            panel_rows(rows, vectors, fill, a, first * (whole_runs ? inner->a_run : inner->a_step),
+                panel + first * (whole_runs ? inner->run : 1) * b->row_step, &part, from, p * from_panel, out,
+                p * out_panel);
             from = (const real *const *)out, from_panel = out_panel;
             first += size;
         } while (first < length);
         if (tail.runs)
-            panel_rows(rows, vectors, a, tail_a, panel + tail_b, &tail, from, p * from_panel, out, p * out_panel);
+            panel_rows(rows, vectors, fill, a, tail_a, panel + tail_b, &tail, from, p * from_panel, out, p * out_panel);
     }
 }
 

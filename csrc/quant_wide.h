@@ -89,7 +89,7 @@ static void bfloat16_rows(int vectors, const LowProduct *p, int rows, const real
                 v_store(wide + (i + 1) * step + v * VLEN, low_number(w));
             }
         for (int m = 0; m < rows; m += most)
-            tile(rows - m < most ? rows - m : most, vectors, a + m, k, wide, &inner,
+            tile(rows - m < most ? rows - m : most, vectors, WHOLE, a + m, k, wide, &inner,
                 k ? (const real *const *)out + m : init + m, k ? out_offset : init_offset, out + m, out_offset);
         k += count;
     } while (k < K);

@@ -50,19 +50,27 @@ typedef struct {
     ptrdiff_t b, init, out;
 } PanelSteps;
 
+/* Which lanes of a panel's vectors hold columns: all, or only those of the first half of the last vector (33 columns at
+ * VLEN = 16, side by side) or of every one (33 units of each gate: the third panel holds one unit). */
+typedef enum { WHOLE, LAST_HALF, ALL_HALF } Fill;
+
 #define UNROLL _Pragma("GCC unroll 12")
 
-ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels, const real *const *a,
+ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels, const Fill fill, const real *const *a,
     ptrdiff_t a_offset, const real *b, const Inner *inner, const real *const *init, ptrdiff_t init_offset,
     real *const *out, ptrdiff_t out_offset, PanelSteps step)
 {
+    const int halves = fill == WHOLE ? 0 : fill == LAST_HALF ? 1 : vectors, whole = panels * vectors - halves;
     vec acc[MOST_ROWS][2 * TILE_VECTORS];
+    hvec acc_half[MOST_ROWS][TILE_VECTORS];
     const real *row[MOST_ROWS];
     const ptrdiff_t a_step = inner->a_step, b_step = inner->b_step;
     UNROLL for (int r = 0; r < rows; r++) {
         row[r] = a[r] + a_offset;
-        UNROLL for (int v = 0; v < panels * vectors; v++)
+        UNROLL for (int v = 0; v < whole; v++)
             acc[r][v] = v_load(init[r] + init_offset + (v / vectors) * step.init + (v % vectors) * VLEN);
+        UNROLL for (int v = 0; v < halves; v++)
+            acc_half[r][v] = h_load(init[r] + init_offset + (whole + v) * VLEN);
     }
     for (ptrdiff_t s = 0; s < inner->runs; s++) {
         for (ptrdiff_t k = 0, end = inner->run * a_step; k != end; k += a_step, b += b_step) {
@@ -70,19 +78,29 @@ ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels
                 vec x[MOST_ROWS];
                 UNROLL for (int r = 0; r < rows; r++)
                     x[r] = v_set(row[r][k]);
-                UNROLL for (int v = 0; v < panels * vectors; v++) {
+                UNROLL for (int v = 0; v < whole; v++) {
                     vec w = v_load(b + (v / vectors) * step.b + (v % vectors) * VLEN);
                     UNROLL for (int r = 0; r < rows; r++)
                         acc[r][v] = v_fma(x[r], w, acc[r][v]);
                 }
+                UNROLL for (int v = 0; v < halves; v++) {
+                    hvec w = h_load(b + (whole + v) * VLEN);
+                    UNROLL for (int r = 0; r < rows; r++)
+                        acc_half[r][v] = h_fma(v_lower(x[r]), w, acc_half[r][v]);
+                }
             } else {
                 vec w[TILE_VECTORS];
-                UNROLL for (int v = 0; v < vectors; v++)
+                hvec w_half[TILE_VECTORS];
+                UNROLL for (int v = 0; v < whole; v++)
                     w[v] = v_load(b + v * VLEN);
+                UNROLL for (int v = 0; v < halves; v++)
+                    w_half[v] = h_load(b + (whole + v) * VLEN);
                 UNROLL for (int r = 0; r < rows; r++) {
                     vec x = v_set(row[r][k]);
-                    UNROLL for (int v = 0; v < vectors; v++)
+                    UNROLL for (int v = 0; v < whole; v++)
                         acc[r][v] = v_fma(x, w[v], acc[r][v]);
+                    UNROLL for (int v = 0; v < halves; v++)
+                        acc_half[r][v] = h_fma(v_lower(x), w_half[v], acc_half[r][v]);
                 }
             }
         }
@@ -91,46 +109,60 @@ ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels
     }
     UNROLL for (int r = 0; r < rows; r++) {
         real *to = out[r] + out_offset; /* read once: a store might change out[r], for all the compiler knows */
-        UNROLL for (int v = 0; v < panels * vectors; v++)
+        UNROLL for (int v = 0; v < whole; v++)
             v_store(to + (v / vectors) * step.out + (v % vectors) * VLEN, acc[r][v]);
+        UNROLL for (int v = 0; v < halves; v++)
+            h_store(to + (whole + v) * VLEN, acc_half[r][v]);
     }
 }
 
 typedef void (*tile_function)(const real *const *a, ptrdiff_t a_offset, const real *b, const Inner *inner,
     const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset);
 
-#define DEFINE_TILE(rows, vectors)                                                                                     \
-    static void tile_##rows##x##vectors(const real *const *a, ptrdiff_t a_offset, const real *b, const Inner *inner,   \
-        const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)                        \
+#define DEFINE_TILE(rows, vectors, fill)                                                                               \
+    static void tile_##rows##x##vectors##_##fill(const real *const *a, ptrdiff_t a_offset, const real *b,              \
+        const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)    \
     {                                                                                                                  \
-        tile_body(rows, vectors, 1, a, a_offset, b, inner, init, init_offset, out, out_offset, (PanelSteps){0, 0, 0}); \
+        const PanelSteps none = {0, 0, 0};                                                                             \
+        tile_body(rows, vectors, 1, fill, a, a_offset, b, inner, init, init_offset, out, out_offset, none);            \
     }
-#define TILE_NAME(rows, vectors) tile_##rows##x##vectors,
+#define TILE_NAME(rows, vectors, fill) tile_##rows##x##vectors##_##fill,
 
-#define UP_TO_3(X, v) X(1, v) X(2, v) X(3, v)
-#define UP_TO_4(X, v) UP_TO_3(X, v) X(4, v)
-#define UP_TO_6(X, v) UP_TO_4(X, v) X(5, v) X(6, v)
-#define UP_TO_8(X, v) UP_TO_6(X, v) X(7, v) X(8, v)
-#define UP_TO_12(X, v) UP_TO_8(X, v) X(9, v) X(10, v) X(11, v) X(12, v)
-#define UP_TO_(n, X, v) UP_TO_##n(X, v)
-#define UP_TO(n, X, v) UP_TO_(n, X, v)
+#define UP_TO_3(X, ...) X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__)
+#define UP_TO_4(X, ...) UP_TO_3(X, __VA_ARGS__) X(4, __VA_ARGS__)
+#define UP_TO_6(X, ...) UP_TO_4(X, __VA_ARGS__) X(5, __VA_ARGS__) X(6, __VA_ARGS__)
+#define UP_TO_8(X, ...) UP_TO_6(X, __VA_ARGS__) X(7, __VA_ARGS__) X(8, __VA_ARGS__)
+#define UP_TO_12(X, ...) UP_TO_8(X, __VA_ARGS__) X(9, __VA_ARGS__) X(10, __VA_ARGS__) X(11, __VA_ARGS__) X(12, __VA_ARGS__)
+#define UP_TO_(n, X, ...) UP_TO_##n(X, __VA_ARGS__)
+#define UP_TO(n, X, ...) UP_TO_(n, X, __VA_ARGS__)
 
-UP_TO(ROWS_1, DEFINE_TILE, 1)
-UP_TO(ROWS_2, DEFINE_TILE, 2)
-UP_TO(ROWS_3, DEFINE_TILE, 3)
-UP_TO(ROWS_4, DEFINE_TILE, 4)
+#define DEFINE_TILES(fill)                                                                                             \
+    UP_TO(ROWS_1, DEFINE_TILE, 1, fill)                                                                                \
+    UP_TO(ROWS_2, DEFINE_TILE, 2, fill)                                                                                \
+    UP_TO(ROWS_3, DEFINE_TILE, 3, fill)                                                                                \
+    UP_TO(ROWS_4, DEFINE_TILE, 4, fill)
+#define TILE_TABLE(fill)                                                                                               \
+    {{UP_TO(ROWS_1, TILE_NAME, 1, fill)}, {UP_TO(ROWS_2, TILE_NAME, 2, fill)}, {UP_TO(ROWS_3, TILE_NAME, 3, fill)},    \
+        {UP_TO(ROWS_4, TILE_NAME, 4, fill)}}
 
-static const tile_function TILES[TILE_VECTORS][MOST_ROWS] = {{UP_TO(ROWS_1, TILE_NAME, 1)},
-    {UP_TO(ROWS_2, TILE_NAME, 2)}, {UP_TO(ROWS_3, TILE_NAME, 3)}, {UP_TO(ROWS_4, TILE_NAME, 4)}};
+DEFINE_TILES(WHOLE)
+#if HALVES
+DEFINE_TILES(LAST_HALF)
+DEFINE_TILES(ALL_HALF)
+static const tile_function TILES[][TILE_VECTORS][MOST_ROWS] = {
+    TILE_TABLE(WHOLE), TILE_TABLE(LAST_HALF), TILE_TABLE(ALL_HALF)};
+#else
+static const tile_function TILES[][TILE_VECTORS][MOST_ROWS] = {TILE_TABLE(WHOLE)};
+#endif
 
 /* out[r][out_offset..] = init[r][init_offset..] + sum over k of a[r][k] b[k][..], rows x vectors * VLEN.
  *   a     IN   [rows] pointers              b    IN   [runs * run, b_step]
  *   init  IN   [rows] pointers, may be out  out  OUT  [rows] pointers
- * rows is at most tile_rows(vectors). */
-ALWAYS_INLINE void tile(int rows, int vectors, const real *const *a, ptrdiff_t a_offset, const real *b,
+ * rows is at most tile_rows(vectors); lanes that hold no column, as `fill` says, may be left alone. */
+ALWAYS_INLINE void tile(int rows, int vectors, Fill fill, const real *const *a, ptrdiff_t a_offset, const real *b,
     const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {
-    TILES[vectors - 1][rows - 1](a, a_offset, b, inner, init, init_offset, out, out_offset);
+    TILES[HALVES ? fill : WHOLE][vectors - 1][rows - 1](a, a_offset, b, inner, init, init_offset, out, out_offset);
 }
 
 /* The same for one row and two whole panels. */
@@ -138,10 +170,10 @@ static void tile_pair(int vectors, const real *const *a, ptrdiff_t a_offset, con
     const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset, PanelSteps step)
 {
     switch (vectors) {
-    case 1: tile_body(1, 1, 2, a, a_offset, b, inner, init, init_offset, out, out_offset, step); break;
-    case 2: tile_body(1, 2, 2, a, a_offset, b, inner, init, init_offset, out, out_offset, step); break;
-    case 3: tile_body(1, 3, 2, a, a_offset, b, inner, init, init_offset, out, out_offset, step); break;
-    default: tile_body(1, 4, 2, a, a_offset, b, inner, init, init_offset, out, out_offset, step);
+    case 1: tile_body(1, 1, 2, WHOLE, a, a_offset, b, inner, init, init_offset, out, out_offset, step); break;
+    case 2: tile_body(1, 2, 2, WHOLE, a, a_offset, b, inner, init, init_offset, out, out_offset, step); break;
+    case 3: tile_body(1, 3, 2, WHOLE, a, a_offset, b, inner, init, init_offset, out, out_offset, step); break;
+    default: tile_body(1, 4, 2, WHOLE, a, a_offset, b, inner, init, init_offset, out, out_offset, step);
     }
 }
 

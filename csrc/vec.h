@@ -146,6 +146,30 @@ ALWAYS_INLINE void v_store_n(real *p, vec a, int n)
 }
 #endif
 
+/* hvec: a vector of half as many lanes, where its operations cost half of a whole one's; elsewhere it is never used.
+ * v_lower: the first half of the lanes. */
+#if defined(__AVX512F__)
+#define HALVES 1
+typedef real hvec __attribute__((vector_size(VBYTES / 2)));
+typedef real hvec_unaligned __attribute__((vector_size(VBYTES / 2), aligned(sizeof(real)), may_alias));
+ALWAYS_INLINE hvec h_load(const real *p) { return *(const hvec_unaligned *)p; }
+ALWAYS_INLINE void h_store(real *p, hvec a) { *(hvec_unaligned *)p = a; }
+#if defined(FASTRNN_DOUBLE)
+ALWAYS_INLINE hvec h_fma(hvec a, hvec b, hvec c) { return _mm256_fmadd_pd(a, b, c); }
+ALWAYS_INLINE hvec v_lower(vec a) { return _mm512_castpd512_pd256(a); }
+#else
+ALWAYS_INLINE hvec h_fma(hvec a, hvec b, hvec c) { return _mm256_fmadd_ps(a, b, c); }
+ALWAYS_INLINE hvec v_lower(vec a) { return _mm512_castps512_ps256(a); }
+#endif
+#else
+#define HALVES 0
+typedef vec hvec;
+#define h_load v_load
+#define h_store v_store
+#define h_fma v_fma
+#define v_lower(a) (a)
+#endif
+
 /* v_stream: past the caches; other threads see it after v_streamed. Memory that is written whole need not be read
  * first, and what nobody reads soon drives nothing else out. Only for whole cache lines, all parts of one soon after
  * another. */

@@ -24,11 +24,6 @@ MEMORY = [
         "test_checkpoint.py::test_other_calls_at_the_same_time",
     ),
     segments(
-        "states-in-the-same-place", ENGINE + "forward.pxi",
-        "((s - f.s0) % 2)", "(s % 2)",
-        "gru-1-1-full",
-    ),
-    segments(
         "latest-steps-forgotten", ENGINE + "forward.pxi",
         "f.last0[f.n0 + r] if f.last0 != NULL else ZERO if f.h0 == NULL else INITIAL",
         "ZERO if f.h0 == NULL else INITIAL",

@@ -96,6 +96,46 @@ TIME = [
         "while m < group.rows:", "while m < max(group.rows - 1, 1):",
         "test_bits.py::test_a_row_does_not_depend_on_its_batch[3-7-gru-float32]",
     ),
+    compiled(
+        "row-between-tiles-of-a-group-skipped", ENGINE + "forward.pxi",
+        "out + m, offset)\n            m += count", "out + m, offset)\n            m += most",
+        "test_bits.py::test_a_row_does_not_depend_on_its_batch[3-7-gru-float32]",
+    ),
+    compiled(
+        "row-between-tiles-skipped", "csrc/gemm.h",
+        "        m += count;\n", "        m += most;\n",
+        "test_bits.py::test_a_row_does_not_depend_on_its_batch[3-7-gru-float32]",
+    ),
+    compiled(
+        "states-in-the-same-place", ENGINE + "forward.pxi",
+        "            step.h[r] += R * H\n", "",
+        "test_bits.py::test_inference_equals_forward[33-65-lstm-float32]",
+    ),
+    compiled(
+        "states-keep-their-places", ENGINE + "forward.pxi",
+        "step.h_prev, step.h = <const_row*>step.h, <real**>before", "step.h_prev = before",
+        "test_bits.py::test_inference_equals_forward[3-7-lstm-float32]",
+    ),
+    compiled(
+        "cells-put-aside-for-good", ENGINE + "forward.pxi",
+        "        if overwrites_cells(f):  # whose c' was put aside\n", "        if False:\n",
+        "test_variational.py::test_zoneout_of_each_state[lstm-c-float32]",
+    ),
+    Mutant(
+        "lane-beyond-half-a-vector-skipped", ENGINE + "pack.pxi",
+        "lanes_used <= VLEN // 2", "lanes_used <= VLEN // 2 + 1",
+        "test_cells.py::test_halves_of_vectors[25-lstm-float32]", "float32", "avx512",
+    ),
+    Mutant(
+        "half-vector-of-weights-in-the-place-of-the-first", "csrc/tile.h",
+        "w_half[v] = h_load(b + (whole + v) * VLEN);", "w_half[v] = h_load(b + v * VLEN);",
+        "test_cells.py::test_halves_of_vectors[21-rnn-tanh-float32]", "float32", "avx512",
+    ),
+    Mutant(
+        "half-vector-kept-in-the-place-of-the-first", "csrc/tile.h",
+        "h_store(to + (whole + v) * VLEN, acc_half[r][v]);", "h_store(to + v * VLEN, acc_half[r][v]);",
+        "test_cells.py::test_halves_of_vectors[20-rnn-tanh-float64]", "float64", "avx512",
+    ),
 ]  # fmt: skip
 
 TILES = [

@@ -49,6 +49,8 @@ cdef extern from "gemm.h" nogil:
     int TILE_VECTORS
     int tile_rows(int vectors)
     int next_rows(Py_ssize_t left, int most)
+    ctypedef enum Fill:
+        WHOLE, LAST_HALF, ALL_HALF
     ctypedef struct PanelSteps:
         Py_ssize_t b, init, out
     ctypedef struct Inner:
@@ -57,10 +59,12 @@ cdef extern from "gemm.h" nogil:
         real* data
         Py_ssize_t panel_step, row_step
         int count, vectors, last
+        Fill fill
     ctypedef const real* const_row "const real *"
     int panel_vectors(const Panels* b, int p)
-    void tile(int rows, int vectors, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
-              const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset)
+    Fill panel_fill(const Panels* b, int p)
+    void tile(int rows, int vectors, Fill fill, const_row* a, Py_ssize_t a_offset, const real* b,
+              const Inner* inner, const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset)
     void tile_pair(int vectors, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
                    const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset, PanelSteps step)
     void gemm(Py_ssize_t rows, const_row* a, const Inner* inner, const Panels* b, int first_panel, int end_panel,

@@ -408,8 +408,8 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
         most, m = tile_rows(vectors), 0
         while m < group.rows:
             count = next_rows(group.rows - m, most)
-            tile(count, vectors, h + m, 0, b.data + p * b.panel_step, &inner, inputs + m, p * step.input_step + offset,
-                 out + m, offset)
+            tile(count, vectors, panel_fill(b, p), h + m, 0, b.data + p * b.panel_step, &inner,
+                 inputs + m, p * step.input_step + offset, out + m, offset)
             m += count
         q += 1
 

@@ -166,7 +166,7 @@ cdef void add_weights(Block* b, const Layout* a, const Part* part, const_row* ro
     sum.block, sum.a, sum.part, sum.K, sum.sums, sum.result = b, a, part, K, sums, result
     sum.dz.data = b.dz + part.first * VLEN
     sum.dz.panel_step, sum.dz.row_step = b.rows * a.width * VLEN, a.width * VLEN
-    sum.dz.count, sum.dz.vectors, sum.dz.last = sums.count, sums.vectors, sums.last
+    sum.dz.count, sum.dz.vectors, sum.dz.last, sum.dz.fill = sums.count, sums.vectors, sums.last, sums.fill
     sum.inner = Inner(1, M, TILE_ROWS, 0, 0, 0, 0, 0)
     run_phase(b.team, sum_share, &sum, b.shares)
 

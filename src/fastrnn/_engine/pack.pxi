@@ -99,11 +99,18 @@ cdef inline Lie by_unit(const real* data, Py_ssize_t K) noexcept nogil:
     return w
 
 
+cdef inline Fill fill_of(Py_ssize_t columns, Fill half) noexcept nogil:
+    """Of a last panel whose columns begin anew with every vector, or go on from one to the next."""
+    cdef Py_ssize_t lanes_used = columns % VLEN
+    return half if 0 < lanes_used <= VLEN // 2 else WHOLE
+
+
 cdef Panels forward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept nogil:
     """Panels of the weights that feed a part, [panel][K][part.vectors * VLEN]."""
     cdef Panels b
     b.vectors = part.vectors
     b.last = part_vectors(a, part, a.count - 1)
+    b.fill = fill_of(a.H, ALL_HALF if a.units == 1 else LAST_HALF)
     b.count = a.count if part.vectors else 0
     b.row_step = part.vectors * VLEN
     b.panel_step = K * b.row_step
@@ -202,6 +209,7 @@ cdef Panels backward_panels(const Layout* a, const Part* part, Py_ssize_t K, cha
     b.vectors = TILE_VECTORS
     b.count = <int>ceil_div(vectors, TILE_VECTORS) if part.vectors else 0
     b.last = <int>(vectors - (b.count - 1) * TILE_VECTORS)
+    b.fill = fill_of(K, LAST_HALF)
     b.row_step = TILE_VECTORS * VLEN
     b.panel_step = a.count * part.vectors * VLEN * b.row_step
     b.data = <real*>carve(space, b.count * b.panel_step * sizeof(real))
