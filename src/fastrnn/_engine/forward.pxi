@@ -357,12 +357,10 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
     cdef int end = share_end(a.count, f.shares, share)
     for p from share_end(a.count, f.shares, share - 1) <= p < end by most_panels:
         group.panel, group.panels = p, min(most_panels, end - p)
-        first = p * a.units * VLEN
-        columns = min(group.panels * a.units * VLEN, a.H - first)
+        first, columns = p * a.units * VLEN, group.panels * a.units * VLEN
         for row from 0 <= row < s.count by GROUP_ROWS:
             group.row, group.rows = row, min(GROUP_ROWS, s.count - row)
-            for m in range(row, row + group.rows):
-                prefetch_row(f.step.y[m] + first, columns)
+            for m in range(row, row + group.rows if f.far else row):
                 if f.y_ahead != NULL:  # no function of its own: compilers drop calls that only prefetch
                     prefetch_far(f.y_ahead + m * f.y.n_step + first, min(columns, f.w.P - first))
                 if f.x_ahead != NULL:
