@@ -27,7 +27,6 @@ REST = 0.01  # seconds: threads of other libraries spin on after a call, on core
 WARM = 0.02  # seconds of calls not timed: so long may it take until a woken thread has a core of its own
 ALONE = "one thread"  # fastrnn's, among calls on more
 REFERENCE_SECONDS = 0.1  # the reference is far from the others: it is timed apart, once where it is slow
-REFERENCE_ROWS = 4096  # and left out where N·T is more
 
 Calls = dict[str, Callable[[], Any]]
 Clock = Callable[[], float]
@@ -140,7 +139,7 @@ def measure(
     share_of_core = (process_time() - busy) / (perf_counter() - begin)
     times = {name: median(values) for name, values in samples.items()}
     ratios = {name: median_ratio(samples, name, "fastrnn") for name in samples if name != "fastrnn"}
-    if reference and problem.threads == 1 and kind in peers.Reference.kinds and point.N * point.T <= REFERENCE_ROWS:
+    if reference and problem.threads == 1 and kind in peers.Reference.kinds:
         times["reference"] = time_reference(problem, kind, expected)
         ratios["reference"] = times["reference"] / times["fastrnn"]
     rate = point.flops(kind) / times["fastrnn"] * 1e-9
