@@ -49,7 +49,7 @@ cdef struct Forward:
     real** z_rows                   # [chunk * R] -> panel 0; of a scan [shares][chunk * R]
     const_row* x_rows               # [chunk * R] -> [I]
     const_row* bias_rows            # [chunk * R] -> the bias, every row the same
-    real* x_masked                  # [chunk * R, I] where they are
+    real* x_masked                  # [chunk * R, I]: x behind its mask, where there is one
     real* stack                     # [shares][GROUP_ROWS][TILE_STEP * VLEN]: tiles on their way to the gates
     real** stack_rows               # [shares][GROUP_ROWS]
     const_row* h_now                # [R] -> [P], each row's state

@@ -17,7 +17,7 @@ cdef struct Steps:
 
 
 cdef void place_steps(Steps* s, char** space) noexcept nogil:
-    s.rows = <int32_t*>carve(space, (s.N if s.full else s.T * s.N + 1) * sizeof(int32_t))
+    s.rows = <int32_t*>carve(space, (s.N if s.full else s.T * s.N) * sizeof(int32_t))
     s.first = <Py_ssize_t*>carve(space, (1 if s.full else s.T + 1) * sizeof(Py_ssize_t))
 
 
@@ -30,8 +30,9 @@ cdef void list_rows(Steps* s) noexcept nogil:
     for t in range(s.T):
         s.first[t] = count
         for n in range(s.N):
-            s.rows[count] = <int32_t>n  # overwritten unless it counts: a choice would often be foreseen wrongly
-            count += s.active[t * s.N + n] != 0
+            if s.active[t * s.N + n]:
+                s.rows[count] = <int32_t>n
+                count += 1
     s.first[s.T] = count
 
 
