@@ -336,6 +336,11 @@ IN_PYTHON = [
         "test_layers.py::test_set_parameters[gru]",
     ),
     Mutant(
+        "changes-not-counted", LAYERS + "_parameter.py",
+        "        Parameter.changes += 1\n", "",
+        "test_layers.py::test_set_parameters[gru]",
+    ),
+    Mutant(
         "dropout-count-stands-still", LAYERS + "recurrent.py",
         "self.forward_count += 1", "self.forward_count += 0",
         "test_tape.py::test_dropout_depends_on_the_seed_and_the_count_alone[lstm]",
