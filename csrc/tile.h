@@ -56,11 +56,37 @@ typedef enum { WHOLE, LAST_HALF, ALL_HALF } Fill;
 
 #define UNROLL _Pragma("GCC unroll 12")
 
+/* Steps of k that a tile ends row by row, each row's stores among the multiply-adds of the next: 24 stores of 512 bits at
+ * once keep a Zen 4 waiting for as many multiply-adds. */
+#if defined(__AVX512F__)
+#define LATE 4
+#else
+#define LATE 0
+#endif
+
+#define TILE_ROW_ADD(r, k, w, w_half)                                                                                  \
+    {                                                                                                                  \
+        vec x = v_set(row[r][k]);                                                                                      \
+        UNROLL for (int v = 0; v < whole; v++)                                                                         \
+            acc[r][v] = v_fma(x, (w)[v], acc[r][v]);                                                                   \
+        UNROLL for (int v = 0; v < halves; v++)                                                                        \
+            acc_half[r][v] = h_fma(v_lower(x), (w_half)[v], acc_half[r][v]);                                           \
+    }
+#define TILE_ROW_STORE(r)                                                                                              \
+    {                                                                                                                  \
+        real *to = out[r] + out_offset; /* read once: a store might change out[r], for all the compiler knows */       \
+        UNROLL for (int v = 0; v < whole; v++)                                                                         \
+            v_store(to + (v / vectors) * step.out + (v % vectors) * VLEN, acc[r][v]);                                  \
+        UNROLL for (int v = 0; v < halves; v++)                                                                        \
+            h_store(to + (whole + v) * VLEN, acc_half[r][v]);                                                          \
+    }
+
 ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels, const Fill fill, const real *const *a,
     ptrdiff_t a_offset, const real *b, const Inner *inner, const real *const *init, ptrdiff_t init_offset,
     real *const *out, ptrdiff_t out_offset, PanelSteps step)
 {
     const int halves = fill == WHOLE ? 0 : fill == LAST_HALF ? 1 : vectors, whole = panels * vectors - halves;
+    const int late = rows >= vectors && panels == 1 ? LATE : 0;
     vec acc[MOST_ROWS][2 * TILE_VECTORS];
     hvec acc_half[MOST_ROWS][TILE_VECTORS];
     const real *row[MOST_ROWS];
@@ -73,7 +99,11 @@ ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels
             acc_half[r][v] = h_load(init[r] + init_offset + (whole + v) * VLEN);
     }
     for (ptrdiff_t s = 0; s < inner->runs; s++) {
-        for (ptrdiff_t k = 0, end = inner->run * a_step; k != end; k += a_step, b += b_step) {
+        const int last = late && s == inner->runs - 1 && inner->run >= late;
+        const ptrdiff_t run = (inner->run - (last ? late : 0)) * a_step;
+        UNROLL for (int r = 0; r < rows; r++)
+            row[r] += run;
+        for (ptrdiff_t k = -run; k != 0; k += a_step, b += b_step) { /* up to 0: an end would take a register */
             if (rows < vectors || panels > 1) { /* the fewer of the two stay in registers */
                 vec x[MOST_ROWS];
                 UNROLL for (int r = 0; r < rows; r++)
@@ -95,26 +125,34 @@ ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels
                     w[v] = v_load(b + v * VLEN);
                 UNROLL for (int v = 0; v < halves; v++)
                     w_half[v] = h_load(b + (whole + v) * VLEN);
-                UNROLL for (int r = 0; r < rows; r++) {
-                    vec x = v_set(row[r][k]);
-                    UNROLL for (int v = 0; v < whole; v++)
-                        acc[r][v] = v_fma(x, w[v], acc[r][v]);
-                    UNROLL for (int v = 0; v < halves; v++)
-                        acc_half[r][v] = h_fma(v_lower(x), w_half[v], acc_half[r][v]);
-                }
+                UNROLL for (int r = 0; r < rows; r++)
+                    TILE_ROW_ADD(r, k, w, w_half)
             }
         }
+        if (last) {
+            vec w[LATE + 1][TILE_VECTORS];
+            hvec w_half[LATE + 1][TILE_VECTORS];
+            UNROLL for (int q = 0; q < late; q++) {
+                UNROLL for (int v = 0; v < whole; v++)
+                    w[q][v] = v_load(b + q * b_step + v * VLEN);
+                UNROLL for (int v = 0; v < halves; v++)
+                    w_half[q][v] = h_load(b + q * b_step + (whole + v) * VLEN);
+            }
+            UNROLL for (int r = 0; r < rows; r++) {
+                UNROLL for (int q = 0; q < late; q++)
+                    TILE_ROW_ADD(r, q * a_step, w[q], w_half[q])
+                TILE_ROW_STORE(r)
+            }
+            return;
+        }
         UNROLL for (int r = 0; r < rows; r++)
-            row[r] += inner->a_run;
+            row[r] += inner->a_run - run;
     }
-    UNROLL for (int r = 0; r < rows; r++) {
-        real *to = out[r] + out_offset; /* read once: a store might change out[r], for all the compiler knows */
-        UNROLL for (int v = 0; v < whole; v++)
-            v_store(to + (v / vectors) * step.out + (v % vectors) * VLEN, acc[r][v]);
-        UNROLL for (int v = 0; v < halves; v++)
-            h_store(to + (whole + v) * VLEN, acc_half[r][v]);
-    }
+    UNROLL for (int r = 0; r < rows; r++)
+        TILE_ROW_STORE(r)
 }
+#undef TILE_ROW_ADD
+#undef TILE_ROW_STORE
 
 typedef void (*tile_function)(const real *const *a, ptrdiff_t a_offset, const real *b, const Inner *inner,
     const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset);

@@ -30,9 +30,18 @@ MINIMAL = [
     ),
     compiled(
         "scan-ignores-the-direction", ENGINE + "scan.pxi",
-        "begin_step(f, time_of(step, f.steps.T, f.reverse), &count)",
-        "begin_step(f, time_of(step, f.steps.T, False), &count)",
+        "begin_step(f, t, &count)", "begin_step(f, t if regular else step, &count)",
+        "test_minimal.py::test_equals_reference",
+    ),
+    compiled(
+        "scan-follows-the-step-before-the-last", ENGINE + "scan.pxi",
+        "s.h_prev[r], s.c_prev[r] = s.h[r - R]", "s.h_prev[r], s.c_prev[r] = s.h_prev[r - R]",
         "test_minimal.py::test_many_steps[1-mingru-float32]",
+    ),
+    compiled(
+        "scan-follows-over-a-reset", ENGINE + "scan.pxi",
+        "regular = f.steps.full and f.steps.resets == NULL", "regular = f.steps.full",
+        "test_minimal.py::test_equals_reference",
     ),
     compiled(
         "scan-shares-write-in-one-place", ENGINE + "scan.pxi",

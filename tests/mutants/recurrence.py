@@ -132,6 +132,21 @@ TIME = [
         "test_cells.py::test_halves_of_vectors[21-rnn-tanh-float32]", "float32", "avx512",
     ),
     Mutant(
+        "half-vector-of-late-weights-in-the-place-of-the-first", "csrc/tile.h",
+        "h_load(b + q * b_step + (whole + v) * VLEN)", "h_load(b + q * b_step + v * VLEN)",
+        "test_cells.py::test_halves_of_vectors[21-rnn-tanh-float32]", "float32", "avx512",
+    ),
+    Mutant(
+        "tile-ends-with-one-step-for-all", "csrc/tile.h",
+        "TILE_ROW_ADD(r, q * a_step, w[q], w_half[q])", "TILE_ROW_ADD(r, 0, w[q], w_half[q])",
+        equations("lstm"), "float32", "avx512",
+    ),
+    Mutant(
+        "tile-ends-with-its-first-run", "csrc/tile.h",
+        "last = late && s == inner->runs - 1", "last = late && s == 0",
+        equations("lstm"), "float32", "avx512",
+    ),
+    Mutant(
         "half-vector-kept-in-the-place-of-the-first", "csrc/tile.h",
         "h_store(to + (whole + v) * VLEN, acc_half[r][v]);", "h_store(to + v * VLEN, acc_half[r][v]);",
         "test_cells.py::test_halves_of_vectors[20-rnn-tanh-float64]", "float64", "avx512",

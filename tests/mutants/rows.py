@@ -37,8 +37,8 @@ ROWS = [
         "test_sparse_grad.py::test_rows_that_make_no_matrix_are_refused[ValueError-indices must ascend-arguments6]",
     ),
     fault(
-        "rows-start-undefined", LAYERS + "recurrent.py", "        if scattered:\n            room.fill(0)\n",
-        "        if scattered:\n            room.fill(1)\n", RECURRENT,
+        "rows-start-undefined", LAYERS + "recurrent.py", "            rooms[name].fill(0)\n",
+        "            rooms[name].fill(1)\n", RECURRENT,
     ),
     fault(
         "rows-memory-not-written-back", OPTIM, "            state[slot][g.indices] = array\n", "            pass\n",

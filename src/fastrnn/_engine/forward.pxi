@@ -288,6 +288,8 @@ cdef bint begin_step(Forward* f, Py_ssize_t t, int* count) noexcept nogil:
                 s.h[k] += (f.n1 - f.n0) * f.w.P
             s.c[k] = f.c_own + r * H
         s.y[k] = row_at(&f.y, t, n)
+        if f.scan and not f.keep:
+            s.h[k] = s.y[k]
         f.h_now[r], f.c_now[r] = s.h[k], s.c[k]
         if f.w.projected:
             aim_projection(f, k)

@@ -32,7 +32,8 @@ cdef inline void mingru_rows(const Step* s, const Group* group, bint plain) noex
             latest = s.h[m]
             h = v_fma(update, candidate - h, h)
             v_store_n(s.h[m] + j, h, n)
-            v_store_n(s.y[m] + j, h, n)
+            if s.y[m] != s.h[m]:
+                v_store_n(s.y[m] + j, h, n)
             if s.gates != NULL:
                 v_store_n(s.gates[m] + j, update, n)
                 v_store_n(s.gates[m] + H + j, candidate, n)
@@ -76,7 +77,7 @@ cdef void minlstm_forward(const Step* s, const Group* group, real* z) noexcept n
 cdef inline void minlstm_rows(const Step* s, const Group* group, bint plain) noexcept nogil:
     cdef Py_ssize_t m, j, H = s.H
     cdef int p, n
-    cdef vec f, i, candidate, up, h
+    cdef vec f, i, candidate, up, keep, h
     cdef const real* row
     cdef const real* latest
     for p in range(group.panel, group.panel + group.panels):
@@ -93,9 +94,11 @@ cdef inline void minlstm_rows(const Step* s, const Group* group, bint plain) noe
             if s.h_prev[m] != latest:
                 h = v_load_n(s.h_prev[m] + j, n)
             latest = s.h[m]
-            h = v_fma(f / (f + i), candidate - h, h)
+            keep = f / (f + i)
+            h = v_fma(keep, candidate, (1 - keep) * h)
             v_store_n(s.h[m] + j, h, n)
-            v_store_n(s.y[m] + j, h, n)
+            if s.y[m] != s.h[m]:
+                v_store_n(s.y[m] + j, h, n)
             if s.gates != NULL:
                 v_store_n(s.gates[m] + j, 1 / f, n)
                 v_store_n(s.gates[m] + H + j, 1 / i, n)

@@ -22,14 +22,33 @@ cdef void list_states(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept nog
     """Point at the states and outputs of the rows of all steps, one step behind the other."""
     cdef Step first = f.step
     cdef Step* s = &f.step
-    cdef Py_ssize_t step
+    cdef Py_ssize_t step, t
     cdef int count
+    cdef bint regular = f.steps.full and f.steps.resets == NULL
     for step in range(begin, end):
-        begin_step(f, time_of(step, f.steps.T, f.reverse), &count)
+        t = time_of(step, f.steps.T, f.reverse)
+        if regular and step > begin:
+            follow_states(f, t)
+        else:
+            begin_step(f, t, &count)
         s.h_prev, s.c_prev, s.h, s.c, s.y = s.h_prev + count, s.c_prev + count, s.h + count, s.c + count, s.y + count
         if s.gates != NULL:
             s.gates += count
     f.step = first
+
+
+cdef void follow_states(Forward* f, Py_ssize_t t) noexcept nogil:
+    """As begin_step where every row goes on from the step listed before it."""
+    cdef Step* s = &f.step
+    cdef Py_ssize_t r, R = f.n1 - f.n0, forward = -1 if f.reverse else 1
+    for r in range(R):
+        s.y[r] = s.y[r - R] + forward * f.y.t_step
+        s.h_prev[r], s.c_prev[r] = s.h[r - R], s.c[r - R]
+        s.h[r], s.c[r] = s.y[r], s.c[r - R]
+        if f.keep:
+            s.h[r] = s.h[r - R] + forward * f.h_kept.t_step
+            s.gates[r] = s.gates[r - R] + forward * f.gates_kept.t_step
+        f.h_now[r], f.last[r] = s.h[r], <int32_t>t
 
 
 cdef void scan_share(void* argument, int share, int rank) noexcept nogil:

@@ -64,26 +64,33 @@ def as_given(array: Array, batched: bool, batch_first: bool) -> Array:
 
 def check_input(x: Any, input_size: int, batch_first: bool, dtype: np.dtype[Any]) -> tuple[Array, bool]:
     """Return x as (T, N, I) numbers or (T, N) ids of int64, and whether it came with a batch axis."""
-    array = array_of(x, "x")
-    kind = array.dtype.kind
-    order = "(N, T" if batch_first else "(T, N"
-    if kind in "iu":
-        if array.ndim == 3:
-            raise TypeError("x of integers means ids and has no third axis; cast features to floating numbers first")
-        if array.ndim not in (1, 2):
-            raise ValueError(f"x of ids must have the shape {order}) or, unbatched, (T,), got {array.shape}")
-        ids = np.array(array, np.int64)  # a copy, which nobody changes between the check and the last use
-        return time_major(ids, array.ndim == 2, batch_first), array.ndim == 2
-    if kind != "f":
-        raise TypeError(f"x must be floating numbers or integer ids, got dtype {array.dtype}")
-    batched = array.ndim == 3
-    if (not batched and array.ndim != 2) or array.shape[-1] != input_size:
-        raise ValueError(
-            f"x must have the shape {order}, {input_size}) or, unbatched, (T, {input_size}), got {array.shape}"
-        )
-    if array.dtype is not dtype:  # asking again costs as much as a row of a small layer
+    array = x if type(x) is np.ndarray else array_of(x, "x")
+    if array.dtype is not dtype:  # asking first of what kind it is would cost as much as a row of a small layer
+        kind = array.dtype.kind
+        if kind in "iu":
+            return check_id_rows(array, batch_first)
+        if kind != "f":
+            raise TypeError(f"x must be floating numbers or integer ids, got dtype {array.dtype}")
         array = np.asarray(array, dtype)
-    return time_major(by_rows(array), batched, batch_first), batched
+    shape = array.shape
+    batched = len(shape) == 3
+    if (not batched and len(shape) != 2) or shape[-1] != input_size:
+        order = "(N, T" if batch_first else "(T, N"
+        raise ValueError(f"x must have the shape {order}, {input_size}) or, unbatched, (T, {input_size}), got {shape}")
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        array = by_rows(array)
+    return time_major(array, batched, batch_first), batched
+
+
+def check_id_rows(array: Array, batch_first: bool) -> tuple[Array, bool]:
+    """Return ids as `check_input` does."""
+    if array.ndim == 3:
+        raise TypeError("x of integers means ids and has no third axis; cast features to floating numbers first")
+    if array.ndim not in (1, 2):
+        order = "(N, T)" if batch_first else "(T, N)"
+        raise ValueError(f"x of ids must have the shape {order} or, unbatched, (T,), got {array.shape}")
+    ids = np.array(array, np.int64)  # a copy, which nobody changes between the check and the last use
+    return time_major(ids, array.ndim == 2, batch_first), array.ndim == 2
 
 
 def check_step(
@@ -194,7 +201,7 @@ def check_gradient(dy: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Arr
     """Return the gradient of y in y's own shape, its last axis contiguous, or None."""
     if dy is None:
         return None
-    array = floating(dy, "dy", dtype)
+    array = dy if type(dy) is np.ndarray and dy.dtype is dtype else floating(dy, "dy", dtype)
     if array.shape != shape:
         raise ValueError(f"dy must have the shape of y, {shape}, got {array.shape}")
     return by_rows(array)

@@ -134,7 +134,7 @@ class RecurrentBase(Layer):
 
     def _named(self, values: Mapping[str, Any], k: int) -> list[Any]:
         """Return what belongs to the k-th layer and direction, in the order of `KINDS`; None for what it has not."""
-        return [None if name is None else values[name] for name in self._groups[k]]
+        return list(map(values.get, self._groups[k]))  # whose None has no value
 
     def _draw(self, p: float) -> tuple[int, int, float] | None:
         """Return what determines the masks of this forward call, or None where p is 0."""
@@ -142,6 +142,8 @@ class RecurrentBase(Layer):
 
     def _draw_within(self) -> Drawn | None:
         """Return what determines the masks within the layers of this forward call, or None where there are none."""
+        if not (self.input_dropout or self.recurrent_dropout or self.zoneout):
+            return None
         p_c, p_h = self._zoneouts
         rates = ((self.input_dropout, INPUTS), (self.recurrent_dropout, STATES), (p_c, HELD_C), (p_h, HELD_H))
         if not any(p for p, _ in rates):

@@ -224,7 +224,7 @@ class StreamPool:
         return self._layer._given_state(h, c, batched)
 
     def _read(self, slots: Array) -> tuple[Array, Array | None]:
-        h, c = self._layer._new_states(_engine.load(self._dtype), self._layer._state_shapes(len(slots)))
+        h, c = self._layer._new_states(_engine.load(self._dtype), len(slots))
         self._engine.read(slots, h, c)
         return h, c
 

@@ -165,8 +165,10 @@ class Recurrent(RecurrentBase):
         if rows.ndim == 2:
             arguments.check_ids(rows, active, self.input_size)
         restarts = arguments.check_resets(resets, T, N, batched, self.batch_first)
-        states = self._state_shapes(N)
-        h0, c0 = arguments.check_state(state, self._state_names, states, batched, self.dtype, "state")
+        h0 = c0 = None
+        if state is not None:
+            shapes = self._state_shapes(N)
+            h0, c0 = arguments.check_state(state, self._state_names, shapes, batched, self.dtype, "state")
         shape = ((N, T, D * P) if self.batch_first else (T, N, D * P)) if batched else (T, D * P)
         if out is not None:
             inputs = (rows, *(state if isinstance(state, (tuple, list)) else [state]))
@@ -179,7 +181,7 @@ class Recurrent(RecurrentBase):
             weights = self._pack(engine, weight_dropout)
         segments = self._segments(engine, weights, T, N, checkpoint, tape_dtype, dropout is not None) if keep else None
         y = out if out is not None and arguments.lies_by_rows(out) else engine.pooled(shape)
-        h, c = self._new_states(engine, states)
+        h, c = self._new_states(engine, N)
         given = (weights, D, rows, active, restarts, h0, c0, arguments.time_major(y, batched, self.batch_first), h, c)
         if segments is None:
             kept = engine.stack_forward(*given, keep, hold, dropout, drawn)
@@ -243,18 +245,18 @@ class Recurrent(RecurrentBase):
         tape.check(self)
         engine = _engine.load(self.dtype)
         T, N, D = tape.T, tape.N, self._directions
-        states = self._state_shapes(N)
         above = arguments.check_gradient(dy, tape.y_shape, self.dtype)
         if above is not None:
             above = arguments.time_major(above, tape.batched, self.batch_first)
-        dh, dc = arguments.check_state(dstate, self._state_names, states, tape.batched, self.dtype, "dstate")
+        dh = dc = None
+        if dstate is not None:
+            shapes = self._state_shapes(N)
+            dh, dc = arguments.check_state(dstate, self._state_names, shapes, tape.batched, self.dtype, "dstate")
         ids = tape.input.ndim == 2
         dx = None if ids or not with_dx else self._room_for_input(engine, tape)
-        dh0, dc0 = self._new_states(engine, states)
+        dh0, dc0 = self._new_states(engine, N)
         read, places = touched(tape.input, tape.active) if ids and self.sparse_grad else (None, None)
-        arrays = {
-            name: self._room_for_gradient(engine, parameter, ids, read) for name, parameter in self._parameters.items()
-        }
+        arrays = self._rooms_for_gradients(engine, ids, read)
         rooms = [self._named(arrays, k) for k in range(len(self._groups))]
         watched = [np.zeros((T, N, self._output_size), self.dtype) for _ in rooms] if tape.watching else None
         weights = tape.weights or self._weights(engine)[0]
@@ -272,10 +274,7 @@ class Recurrent(RecurrentBase):
         return (
             None if dx is None else arguments.as_given(dx, tape.batched, self.batch_first),
             self._given_state(dh0, dc0, tape.batched),
-            {
-                name: self._given_gradient(parameter, arrays[name], read)
-                for name, parameter in self._parameters.items()
-            },
+            self._given_gradients(arrays, read),
         )
 
     def stream(self, batch_size: int = 1) -> Stream:
@@ -315,8 +314,11 @@ class Recurrent(RecurrentBase):
 
         return Quantized(self, precision)
 
-    def _new_states(self, engine: Any, shapes: tuple[tuple[int, int, int], ...]) -> tuple[Array, Array | None]:
-        return engine.pooled(shapes[0]), engine.pooled(shapes[1]) if len(shapes) == 2 else None
+    def _new_states(self, engine: Any, N: int) -> tuple[Array, Array | None]:
+        """Return h and, of an LSTM, c of N rows, not filled."""
+        count, H = self.num_layers * self._directions, self.hidden_size
+        h: Array = engine.pooled((count, N, self._output_size))
+        return h, engine.pooled((count, N, H)) if self._name == "lstm" else None
 
     def _given_state(self, h: Array, c: Array | None, batched: bool) -> State:
         """Return a state in the caller's form."""
@@ -332,22 +334,29 @@ class Recurrent(RecurrentBase):
             room.fill(0)
         return arguments.time_major(room, True, self.batch_first)
 
-    def _room_for_gradient(self, engine: Any, parameter: Parameter, ids: bool, read: Array | None) -> Array:
-        """Return an array for the gradient of a parameter, as that lies in memory; zeros where ids scatter into it.
+    def _rooms_for_gradients(self, engine: Any, ids: bool, read: Array | None) -> dict[str, Array]:
+        """Return arrays for the gradients of the parameters, as these lie in memory; zeros where ids scatter into them.
 
         `read`: the ids for which alone there is to be room, or None.
         """
-        scattered, (rows, *width) = ids and parameter.name in INPUT_WEIGHTS, parameter.stored.shape
-        room: Array = engine.pooled((len(read) if scattered and read is not None else rows, *width))
-        if scattered:
-            room.fill(0)
-        return room
+        pooled, parameters = engine.pooled, self._parameters
+        scattered = INPUT_WEIGHTS[: self._directions] if ids else ()
+        rooms = {name: pooled(parameters[name].stored.shape) for name in parameters if name not in scattered}
+        for name in scattered:
+            rows, width = parameters[name].stored.shape
+            rooms[name] = pooled((rows if read is None else len(read), width))
+            rooms[name].fill(0)
+        return rooms
 
-    def _given_gradient(self, parameter: Parameter, array: Array, read: Array | None) -> Any:
-        """Return a gradient in the caller's form, of the rows `read` alone where these are given."""
-        if read is not None and parameter.name in INPUT_WEIGHTS:
-            return SparseRows(read, array, parameter.value.shape, transposed=True)
-        return array.T if parameter.transposed else array
+    def _given_gradients(self, arrays: dict[str, Array], read: Array | None) -> dict[str, Any]:
+        """Return the gradients in the caller's form and order, of the rows `read` alone where these are given."""
+        given: dict[str, Any] = {
+            name: arrays[name].T if parameter.transposed else arrays[name]
+            for name, parameter in self._parameters.items()
+        }
+        for name in () if read is None else INPUT_WEIGHTS[: self._directions]:
+            given[name] = SparseRows(read, arrays[name], self._parameters[name].value.shape, transposed=True)
+        return given
 
     def _weights(self, engine: Any) -> tuple[list[Any], tuple[int, ...]]:
         """Return the packed parameters of every layer and direction, and the versions that these are of."""

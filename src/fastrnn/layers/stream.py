@@ -118,7 +118,7 @@ class Stream:
 
     @property
     def state(self) -> Any:
-        h, c = self._layer._new_states(_engine.load(self._dtype), self._states)
+        h, c = self._layer._new_states(_engine.load(self._dtype), self.batch_size)
         self._engine.read(h, c)
         return self._layer._given_state(h, c, True)
 
