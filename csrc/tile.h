@@ -99,11 +99,8 @@ ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels
             acc_half[r][v] = h_load(init[r] + init_offset + (whole + v) * VLEN);
     }
     for (ptrdiff_t s = 0; s < inner->runs; s++) {
-        const int last = late && s == inner->runs - 1 && inner->run >= late;
-        const ptrdiff_t run = (inner->run - (last ? late : 0)) * a_step;
-        UNROLL for (int r = 0; r < rows; r++)
-            row[r] += run;
-        for (ptrdiff_t k = -run; k != 0; k += a_step, b += b_step) { /* up to 0: an end would take a register */
+        const ptrdiff_t run = late && s == inner->runs - 1 && inner->run >= late ? inner->run - late : inner->run;
+        for (ptrdiff_t k = 0, end = run * a_step; k != end; k += a_step, b += b_step) {
             if (rows < vectors || panels > 1) { /* the fewer of the two stay in registers */
                 vec x[MOST_ROWS];
                 UNROLL for (int r = 0; r < rows; r++)
@@ -129,7 +126,7 @@ ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels
                     TILE_ROW_ADD(r, k, w, w_half)
             }
         }
-        if (last) {
+        if (run != inner->run) {
             vec w[LATE + 1][TILE_VECTORS];
             hvec w_half[LATE + 1][TILE_VECTORS];
             UNROLL for (int q = 0; q < late; q++) {
@@ -140,13 +137,13 @@ ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels
             }
             UNROLL for (int r = 0; r < rows; r++) {
                 UNROLL for (int q = 0; q < late; q++)
-                    TILE_ROW_ADD(r, q * a_step, w[q], w_half[q])
+                    TILE_ROW_ADD(r, (run + q) * a_step, w[q], w_half[q])
                 TILE_ROW_STORE(r)
             }
             return;
         }
         UNROLL for (int r = 0; r < rows; r++)
-            row[r] += inner->a_run - run;
+            row[r] += inner->a_run;
     }
     UNROLL for (int r = 0; r < rows; r++)
         TILE_ROW_STORE(r)

@@ -138,12 +138,12 @@ TIME = [
     ),
     Mutant(
         "tile-ends-with-one-step-for-all", "csrc/tile.h",
-        "TILE_ROW_ADD(r, q * a_step, w[q], w_half[q])", "TILE_ROW_ADD(r, 0, w[q], w_half[q])",
+        "TILE_ROW_ADD(r, (run + q) * a_step, w[q]", "TILE_ROW_ADD(r, run * a_step, w[q]",
         equations("lstm"), "float32", "avx512",
     ),
     Mutant(
         "tile-ends-with-its-first-run", "csrc/tile.h",
-        "last = late && s == inner->runs - 1", "last = late && s == 0",
+        "late && s == inner->runs - 1", "late && s == 0",
         equations("lstm"), "float32", "avx512",
     ),
     Mutant(

@@ -209,23 +209,21 @@ cdef void project_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept n
 cdef Py_ssize_t list_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Point at the rows of x of these steps, copies where they are masked; return how many they are."""
     cdef const Steps* steps = f.steps
-    cdef Py_ssize_t s, t, n, k, M = 0, I = f.w.I
-    cdef bint masked = masks_input(f), plain = steps.full and not masked
+    cdef Py_ssize_t s, t, n, k, first, count, M = 0, I = f.w.I, n_step = f.x.n_step
+    cdef bint masked = masks_input(f)
+    cdef const int32_t* rows
+    cdef const real* x
     for s in range(begin, end):
         t = time_of(s, steps.T, f.reverse)
-        if plain:  # as below, without a look at each row: a small RNN's call would feel it
-            for n in range(f.n0, f.n1):
-                f.x_rows[M] = row_at(&f.x, t, n)
-                M += 1
-            continue
-        for k in range(place_of(steps, t, f.n0), place_of(steps, t, f.n1)):
-            n = rows_at(steps, t)[k]
-            if masked:
-                f.x_rows[M] = f.x_masked + M * I
-                multiply_row(f.x_masked + M * I, row_at(&f.x, t, n), f.masks.of_input + (n - f.n0) * I, I)
-            else:
-                f.x_rows[M] = row_at(&f.x, t, n)
-            M += 1
+        first = place_of(steps, t, f.n0)
+        rows, count, x = rows_at(steps, t) + first, place_of(steps, t, f.n1) - first, row_at(&f.x, t, 0)
+        for k in range(count):
+            f.x_rows[M + k] = x + rows[k] * n_step
+        for k in range(count if masked else 0):
+            n = rows[k]
+            multiply_row(f.x_masked + (M + k) * I, f.x_rows[M + k], f.masks.of_input + (n - f.n0) * I, I)
+            f.x_rows[M + k] = f.x_masked + (M + k) * I
+        M += count
     return M
 
 
@@ -296,10 +294,11 @@ cdef bint begin_step(Forward* f, Py_ssize_t t, int* count) noexcept nogil:
     return started
 
 
-cdef void advance_step(Forward* f, Py_ssize_t s) noexcept nogil:
-    """Step on where every row is real and none restarts: as begin_step, but no row needs to be looked at."""
+cdef void advance_step(Forward* f, int count, bint again) noexcept nogil:
+    """Step on where the rows are those of the step before and none restarts: as begin_step, but no row needs to be looked
+    at; `again`: that step was such a one too. Where a row is then is for settle_rows to say."""
     cdef Step* step = &f.step
-    cdef Py_ssize_t r, R = f.n1 - f.n0, H = f.w.H, forward = -1 if f.reverse else 1
+    cdef Py_ssize_t r, R = count, half = (f.n1 - f.n0) * f.w.H, forward = -1 if f.reverse else 1
     cdef const_row* before = step.h_prev
     for r in range(R):
         step.y[r] += forward * f.y.t_step
@@ -312,10 +311,10 @@ cdef void advance_step(Forward* f, Py_ssize_t s) noexcept nogil:
         if step.gates != NULL:
             for r in range(R):
                 step.gates[r] += forward * f.gates_kept.t_step
-    elif s == f.s0 + 1:
+    elif not again:
         for r in range(R):
             step.h_prev[r], step.c_prev[r] = step.h[r], step.c[r]
-            step.h[r] += R * H
+            step.h[r] += half if step.h[r] < f.h_pair + half else -half
     else:  # the two lists of the pair change places
         step.h_prev, step.h = <const_row*>step.h, <real**>before
         if not f.masks.state.threshold:
@@ -323,6 +322,15 @@ cdef void advance_step(Forward* f, Py_ssize_t s) noexcept nogil:
         if overwrites_cells(f):  # whose c' was put aside
             for r in range(R):
                 step.c_prev[r] = step.c[r]
+
+
+cdef void settle_rows(Forward* f, Py_ssize_t t, int count) noexcept nogil:
+    """Write down the states of the rows of step t, from which steps have advanced."""
+    cdef const int32_t* rows = rows_at(f.steps, t) + place_of(f.steps, t, f.n0)
+    cdef Py_ssize_t k, r
+    for k in range(count):
+        r = rows[k] - f.n0
+        f.h_now[r], f.c_now[r], f.last[r] = f.step.h[k], f.step.c[k], <int32_t>t
 
 
 cdef struct Sweep:
@@ -348,20 +356,25 @@ cdef void sweep(Forward* f, const Part* part, const Panels* b, const_row* h, int
         run_phase(f.team, sweep_share, &s, f.shares)
 
 
+cdef inline int rows_of_group(int count) noexcept nogil:
+    """Rows of a group where there are `count`: as many in each, rather than a few in the last."""
+    return <int>ceil_div(count, max(ceil_div(count, GROUP_ROWS), 1))
+
+
 cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
     """One share of the panels. Few rows take several panels to a group, many rows several groups to a panel."""
     cdef Sweep* s = <Sweep*>argument
     cdef Forward* f = s.f
     cdef const Layout* a = &f.w.layout
     cdef Group group
-    cdef int p, m, row, most_panels = max(GROUP_ROWS // max(s.count, 1), 1)
+    cdef int p, m, row, most_panels = max(GROUP_ROWS // max(s.count, 1), 1), most_rows = rows_of_group(s.count)
     cdef Py_ssize_t first, columns
     cdef int end = share_end(a.count, f.shares, share)
     for p from share_end(a.count, f.shares, share - 1) <= p < end by most_panels:
         group.panel, group.panels = p, min(most_panels, end - p)
         first, columns = p * a.units * VLEN, group.panels * a.units * VLEN
-        for row from 0 <= row < s.count by GROUP_ROWS:
-            group.row, group.rows = row, min(GROUP_ROWS, s.count - row)
+        for row from 0 <= row < s.count by most_rows:
+            group.row, group.rows = row, min(most_rows, s.count - row)
             for m in range(row, row + group.rows if f.far else row):
                 if f.y_ahead != NULL:  # no function of its own: compilers drop calls that only prefetch
                     prefetch_far(f.y_ahead + m * f.y.n_step + first, min(columns, f.w.P - first))
@@ -438,9 +451,9 @@ cdef void sweep_cell(Forward* f, Py_ssize_t t, int count, bint started) noexcept
 cdef void run_forward(void* argument, int task, int rank) noexcept nogil:
     """Run number `task` of an array of runs, from its initial to its final states."""
     cdef Forward* f = <Forward*>argument + task
-    cdef Py_ssize_t begin, end, s, t, m
-    cdef int count = <int>(f.n1 - f.n0)
-    cdef bint started, regular = f.steps.full and f.steps.resets == NULL and not f.w.projected and not f.scan
+    cdef Py_ssize_t begin, end, s, t, m, before = 0
+    cdef int count = 0
+    cdef bint started, advanced = False, regular = f.steps.resets == NULL and not f.w.projected
     cdef unsigned int mode = denormals_flush()
     start_forward(f)
     for begin from f.s0 <= begin < f.s1 by f.chunk:
@@ -452,27 +465,29 @@ cdef void run_forward(void* argument, int task, int rank) noexcept nogil:
         m = 0
         for s in range(begin, end):
             t = time_of(s, f.steps.T, f.reverse)
-            if s > f.s0 and regular:
-                advance_step(f, s)
-                started = True
+            if regular and s > f.s0 and same_rows(f.steps, t, before):
+                advance_step(f, count, advanced)
+                started = advanced = True
             else:
-                started = begin_step(f, t, &count)
+                if advanced:
+                    settle_rows(f, before, count)
+                started, advanced = begin_step(f, t, &count), False
+            before = t
             f.step.inputs = <const_row*>f.z_rows + m
             if f.far:
                 aim_ahead(f, s)
             sweep_cell(f, t, count, started)
             m += count
-    give_states(f, regular and f.s1 > f.s0)
+    if advanced:
+        settle_rows(f, before, count)
+    give_states(f)
     denormals_restore(mode)
 
 
-cdef void give_states(Forward* f, bint regular) noexcept nogil:
-    """Copy each row's latest state out; `regular`: the step points at it."""
+cdef void give_states(Forward* f) noexcept nogil:
+    """Copy each row's latest state out."""
     cdef Py_ssize_t r, H = f.w.H, P = f.w.P
     for r in range(f.n1 - f.n0):
-        if regular:
-            f.h_now[r], f.c_now[r] = f.step.h[r], f.step.c[r]
-            f.last[r] = <int32_t>time_of(f.s1 - 1, f.steps.T, f.reverse)
         if f.last_final != NULL:
             f.last_final[f.n0 + r] = f.last[r]
         copy_row(f.h_final + (f.n0 + r) * P, f.h_now[r], P)

@@ -77,7 +77,7 @@ cdef void minlstm_forward(const Step* s, const Group* group, real* z) noexcept n
 cdef inline void minlstm_rows(const Step* s, const Group* group, bint plain) noexcept nogil:
     cdef Py_ssize_t m, j, H = s.H
     cdef int p, n
-    cdef vec f, i, candidate, up, keep, h
+    cdef vec f, i, candidate, up, h
     cdef const real* row
     cdef const real* latest
     for p in range(group.panel, group.panel + group.panels):
@@ -94,8 +94,7 @@ cdef inline void minlstm_rows(const Step* s, const Group* group, bint plain) noe
             if s.h_prev[m] != latest:
                 h = v_load_n(s.h_prev[m] + j, n)
             latest = s.h[m]
-            keep = f / (f + i)
-            h = v_fma(keep, candidate, (1 - keep) * h)
+            h = v_fma(f / (f + i), candidate - h, h)
             v_store_n(s.h[m] + j, h, n)
             if s.y[m] != s.h[m]:
                 v_store_n(s.y[m] + j, h, n)

@@ -10,38 +10,62 @@ cdef struct Steps:
     # the rows to work on, step by step: all N of them (`full`), or a list for each step
     Py_ssize_t T, N
     bint full
-    int32_t* rows          # [sum of the counts]: active rows of step 0, of step 1, ...; 0 ... N - 1 once when full
-    Py_ssize_t* first      # [T + 1]: where a step's rows begin
+    bint ends              # rows end and never begin again: row n is real at the steps 0 ... real[n] - 1
+    int32_t* rows          # lists of active rows, one for all neighbouring steps that have the same; when full 0 ... N - 1
+    Py_ssize_t* first      # [T]: where the list of a step begins
+    Py_ssize_t* count      # [T]: its length
+    int32_t* real          # [N]: steps at which a row is active
     const uint8_t* active  # [T, N] or NULL when full
     const uint8_t* resets  # [T, N] or NULL: where a row's state restarts
 
 
 cdef void place_steps(Steps* s, char** space) noexcept nogil:
     s.rows = <int32_t*>carve(space, (s.N if s.full else s.T * s.N) * sizeof(int32_t))
-    s.first = <Py_ssize_t*>carve(space, (1 if s.full else s.T + 1) * sizeof(Py_ssize_t))
+    s.first = <Py_ssize_t*>carve(space, (0 if s.full else s.T) * sizeof(Py_ssize_t))
+    s.count = <Py_ssize_t*>carve(space, (0 if s.full else s.T) * sizeof(Py_ssize_t))
+    s.real = <int32_t*>carve(space, (0 if s.full else s.N) * sizeof(int32_t))
 
 
 cdef void list_rows(Steps* s) noexcept nogil:
     cdef Py_ssize_t t, n, count = 0
+    cdef const uint8_t* active
+    cdef uint8_t begun
     if s.full:
         for n in range(s.N):
             s.rows[n] = <int32_t>n
         return
+    memset(s.real, 0, s.N * sizeof(int32_t))
+    s.ends = True
     for t in range(s.T):
+        active = s.active + t * s.N
+        for n in range(s.N):
+            s.real[n] += active[n]
+        if t and memcmp(active, active - s.N, s.N) == 0:
+            s.first[t], s.count[t] = s.first[t - 1], s.count[t - 1]
+            continue
+        begun = 0
+        for n in range(s.N if t else 0):
+            begun |= active[n] & ~active[n - s.N]
+        s.ends = s.ends and not begun
         s.first[t] = count
         for n in range(s.N):
-            if s.active[t * s.N + n]:
+            if active[n]:
                 s.rows[count] = <int32_t>n
                 count += 1
-    s.first[s.T] = count
+        s.count[t] = count - s.first[t]
 
 
 cdef inline Py_ssize_t count_at(const Steps* s, Py_ssize_t t) noexcept nogil:
-    return s.N if s.full else s.first[t + 1] - s.first[t]
+    return s.N if s.full else s.count[t]
 
 
 cdef inline const int32_t* rows_at(const Steps* s, Py_ssize_t t) noexcept nogil:
     return s.rows if s.full else s.rows + s.first[t]
+
+
+cdef inline bint same_rows(const Steps* s, Py_ssize_t t, Py_ssize_t u) noexcept nogil:
+    """Whether two neighbouring steps have the same active rows."""
+    return s.full or s.first[t] == s.first[u] and s.count[t] == s.count[u]
 
 
 cdef inline Py_ssize_t place_of(const Steps* s, Py_ssize_t t, Py_ssize_t n) noexcept nogil:
@@ -118,6 +142,9 @@ cdef void fill_padding(const Steps* steps, const Rows* y, Py_ssize_t J, bint hol
     cdef Py_ssize_t s, t, n
     cdef const uint8_t* active = steps.active
     cdef const real* latest
+    if steps.ends and not hold:
+        clear_ends(steps, y, J)
+        return
     for n in range(steps.N):
         latest = NULL
         for s in range(steps.T):
@@ -128,6 +155,15 @@ cdef void fill_padding(const Steps* steps, const Rows* y, Py_ssize_t J, bint hol
                 memcpy(row_at(y, t, n), latest, J * sizeof(real))
             else:
                 memset(row_at(y, t, n), 0, J * sizeof(real))
+
+
+cdef void clear_ends(const Steps* steps, const Rows* y, Py_ssize_t J) noexcept nogil:
+    """y OUT [T, N, J]: 0 behind the end of each row, at once where its steps lie side by side."""
+    cdef Py_ssize_t t, n, steps_at_once
+    for n in range(steps.N):
+        steps_at_once = steps.T - steps.real[n] if y.t_step == J else 1
+        for t from steps.real[n] <= t < steps.T by steps_at_once:
+            memset(row_at(y, t, n), 0, steps_at_once * J * sizeof(real))
 
 
 cdef void gather_held(const Steps* steps, const Rows* dy, Py_ssize_t J, bint reverse) noexcept nogil:

@@ -305,6 +305,7 @@ def segments_backward(list weights, int D, Segments tape, dy, dh, dc, dx, list g
     cdef Py_ssize_t T = tape.plan.steps.T, N = tape.plan.steps.N, P = tape.h.shape[3], layer, g
     cdef int d
     cdef cnp.ndarray above = unheld(tape.plan, dy, D) if hold else dy, below = None
+    clear_padding(tape.plan, dx)
     for g in range(len(tape.groups) - 1, -1, -D):  # all of a layer's directions, or all layers of the only one
         layer = tape.groups[g][0] // D
         below = dx if layer == 0 else pooled((T, N, D * P))

@@ -145,8 +145,8 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
                    bint hold, dropout, drawn, cnp.ndarray places=None):
     """Run all layers and directions backwards, the twin of `stack_forward`.
 
-    tape: what that returned; dy IN [T, N, D*P] or None; dh, dc IN as h0, c0 or None; dx OUT [T, N, I], zeros on entry
-    at padded steps, or None; gradients: for each layer and direction a list of arrays to fill, weight_ih [I, G*H] (zeros
+    tape: what that returned; dy IN [T, N, D*P] or None; dh, dc IN as h0, c0 or None; dx OUT [T, N, I], zeros at padded
+    steps, or None; gradients: for each layer and direction a list of arrays to fill, weight_ih [I, G*H] (zeros
     on entry where the input is ids), weight_hh [P, G*H], both biases [G*H], weight_hr [H, P], the peepholes [3*H], the
     gains of both products' norms [G*H] and gain and bias of c's [H], None for what there is not; dh0, dc0 OUT as h0, c0;
     watched: arrays [T, N, P] for the gradient of every h, in the order of the layers, or None; places IN int64 [T, N]:
@@ -163,6 +163,7 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
     cdef Weights w
     cdef Backward run[2]
     cdef cnp.ndarray above = unheld(plan, dy, D) if hold else dy, below
+    clear_padding(plan, dx)
     for layer in range(L - 1, -1, -1):
         below = dx if layer == 0 else pooled((T, N, D * P))
         for d in range(D):
@@ -188,6 +189,14 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
         above = below
         if dropout is not None and layer:
             above = dropped(below, dropout, layer - 1)
+
+
+cdef clear_padding(Plan plan, array):
+    """array OUT [T, N, J] or None: 0 at padded steps."""
+    cdef Rows rows
+    if array is not None and not plan.steps.full:
+        rows = rows_of(array)
+        fill_padding(&plan.steps, &rows, array.shape[2], False, False)
 
 
 cdef cnp.ndarray unheld(Plan plan, dy, int D):

@@ -135,9 +135,9 @@ def check_active(lengths: Any, mask: Any, T: int, N: int, batched: bool, batch_f
     expected = (N,) if batched else ()
     if array.shape != expected:
         raise ValueError(f"lengths must have the shape {expected}, got {array.shape}")
-    if array.size and (array.min() < 0 or array.max() > T):
+    if np.count_nonzero((array < 0) | (array > T)):
         raise ValueError(f"lengths must be from 0 to T = {T}, got {array.min()} to {array.max()}")
-    return np.arange(T)[:, None] < array.reshape(1, N)
+    return np.arange(T, dtype=np.int32)[:, None] < array.astype(np.int32).reshape(1, N)
 
 
 def check_resets(resets: Any, T: int, N: int, batched: bool, batch_first: bool) -> Array | None:

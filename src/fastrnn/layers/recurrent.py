@@ -161,11 +161,13 @@ class Recurrent(RecurrentBase):
         hold = arguments.check_pad(pad)
         rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
         (T, N), D, P = rows.shape[:2], self._directions, self._output_size
-        active = arguments.check_active(lengths, mask, T, N, batched, self.batch_first)
+        active = restarts = h0 = c0 = None  # what a plain call is not asked about costs it nothing
+        if lengths is not None or mask is not None:
+            active = arguments.check_active(lengths, mask, T, N, batched, self.batch_first)
         if rows.ndim == 2:
             arguments.check_ids(rows, active, self.input_size)
-        restarts = arguments.check_resets(resets, T, N, batched, self.batch_first)
-        h0 = c0 = None
+        if resets is not None:
+            restarts = arguments.check_resets(resets, T, N, batched, self.batch_first)
         if state is not None:
             shapes = self._state_shapes(N)
             h0, c0 = arguments.check_state(state, self._state_names, shapes, batched, self.dtype, "state")
@@ -182,7 +184,8 @@ class Recurrent(RecurrentBase):
         segments = self._segments(engine, weights, T, N, checkpoint, tape_dtype, dropout is not None) if keep else None
         y = out if out is not None and arguments.lies_by_rows(out) else engine.pooled(shape)
         h, c = self._new_states(engine, N)
-        given = (weights, D, rows, active, restarts, h0, c0, arguments.time_major(y, batched, self.batch_first), h, c)
+        rows_of_y = arguments.time_major(y, batched, self.batch_first)
+        given = (weights, D, rows, active, restarts, h0, c0, rows_of_y, h, c)
         if segments is None:
             kept = engine.stack_forward(*given, keep, hold, dropout, drawn)
         else:
@@ -327,11 +330,9 @@ class Recurrent(RecurrentBase):
         return h if c is None else (h, c)
 
     def _room_for_input(self, engine: Any, tape: Tape) -> Array:
-        """Return an array [T, N, I] for the gradient of the input, zeros where padded."""
+        """Return an array [T, N, I] for the gradient of the input."""
         T, N, I = tape.T, tape.N, self.input_size
         room: Array = engine.pooled((N, T, I) if self.batch_first else (T, N, I))
-        if tape.active is not None:
-            room.fill(0)
         return arguments.time_major(room, True, self.batch_first)
 
     def _rooms_for_gradients(self, engine: Any, ids: bool, read: Array | None) -> dict[str, Array]:
