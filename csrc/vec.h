@@ -67,7 +67,8 @@ ALWAYS_INLINE void v_store(real *p, vec a) { *(vec_unaligned *)p = a; }
 ALWAYS_INLINE vbits v_bits(vec a) { vbits b; memcpy(&b, &a, sizeof b); return b; }
 ALWAYS_INLINE vec v_real(vbits b) { vec a; memcpy(&a, &b, sizeof a); return a; }
 
-/* v_max, v_min: the larger and the smaller, b where either is nan; v_fma: a*b + c, rounded once where the machine can; v_select_lt: a < b ? x : y, lane by lane (y where a is nan);
+/* v_max, v_min: the larger and the smaller, b where either is nan; v_fma: a*b + c, rounded once where the machine can;
+ * v_select_lt: a < b ? x : y, lane by lane (y where a is nan); v_may_be_lt: 0 only if a < b in no lane;
  * v_load_n, v_store_n: the first n lanes, 0 < n <= VLEN; the other lanes read as 0 and are left alone. */
 #if defined(__AVX512F__) && defined(FASTRNN_DOUBLE)
 ALWAYS_INLINE vec v_max(vec a, vec b) { return _mm512_max_pd(a, b); }
@@ -78,6 +79,7 @@ ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 {
     return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_LT_OQ), y, x);
 }
+ALWAYS_INLINE int v_may_be_lt(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ) != 0; }
 ALWAYS_INLINE vec v_load_n(const real *p, int n) { return _mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p); }
 ALWAYS_INLINE void v_store_n(real *p, vec a, int n) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), a); }
 #elif defined(__AVX512F__)
@@ -89,6 +91,7 @@ ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
 }
+ALWAYS_INLINE int v_may_be_lt(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ) != 0; }
 ALWAYS_INLINE vec v_load_n(const real *p, int n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 ALWAYS_INLINE void v_store_n(real *p, vec a, int n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), a); }
 #else
@@ -101,6 +104,7 @@ ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 {
     return _mm256_blendv_pd(y, x, _mm256_cmp_pd(a, b, _CMP_LT_OQ));
 }
+ALWAYS_INLINE int v_may_be_lt(vec a, vec b) { return _mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_LT_OQ)) != 0; }
 #elif defined(__AVX2__) && defined(__FMA__)
 ALWAYS_INLINE vec v_max(vec a, vec b) { return _mm256_max_ps(a, b); }
 ALWAYS_INLINE vec v_min(vec a, vec b) { return _mm256_min_ps(a, b); }
@@ -110,6 +114,7 @@ ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
 {
     return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
 }
+ALWAYS_INLINE int v_may_be_lt(vec a, vec b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ)) != 0; }
 #else
 ALWAYS_INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
 ALWAYS_INLINE vec v_sqrt(vec a)
@@ -129,6 +134,7 @@ ALWAYS_INLINE vec v_select_lt(vec a, vec b, vec x, vec y)
     return a < b ? x : y;
 #endif
 }
+ALWAYS_INLINE int v_may_be_lt(vec a, vec b) { (void)a, (void)b; return 1; }
 ALWAYS_INLINE vec v_max(vec a, vec b) { return v_select_lt(b, a, a, b); }
 ALWAYS_INLINE vec v_min(vec a, vec b) { return v_select_lt(a, b, a, b); }
 #endif

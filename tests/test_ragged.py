@@ -46,7 +46,7 @@ def arguments(layer, dtype):
 def assert_equals_rows(layer, dtype, active, got, x, state, dy, dstate):
     """`got` is what the active steps of each row give when that row runs alone: forward bit for bit."""
     sums = {name: np.zeros(value.shape) for name, value in layer.parameters.items()}
-    for n in range(N):
+    for n in range(len(active)):
         steps = np.flatnonzero(active[n])
         alone = run(layer, x[n : n + 1, steps], part_of(state, [n]), dy[n : n + 1, steps], part_of(dstate, [n]))
         assert_same_bits(got["y"][n, steps], alone["y"][0])
@@ -73,6 +73,30 @@ def test_equals_rows_alone(kind, cell, bidirectional, dtype):
     active = np.arange(T) < LENGTHS[:, None] if kind == "lengths" else MASK
     got = run(layer, x, state, dy, dstate, **ragged)
     assert_equals_rows(layer, dtype, active, got, x, state, dy, dstate)
+
+
+@every_dtype
+@both_directions
+@every_cell
+@pytest.mark.parametrize("kind", ["lengths", "mask"])
+def test_rows_that_stay_the_same(kind, cell, bidirectional, dtype):
+    """Steps in a row with the same active rows, between changes of every sort, in inference and in training."""
+    counts, sets = (10, 2, 1, 13, 3, 11), ([0, 1, 2, 4], [1, 2], [0, 3, 4], [0, 1, 2, 3, 4], [], [0, 3])
+    active = np.zeros((5, sum(counts)), bool)
+    for first, count, rows in zip(np.cumsum((0, *counts)), counts, sets, strict=False):
+        active[rows, first : first + count] = True
+    if kind == "lengths":
+        active = np.arange(active.shape[1]) < np.array([40, 12, 12, 0, 39])[:, None]
+    layer = make(cell, I, 33, 2, bidirectional=bidirectional, dtype=dtype, seed=0)
+    x, state = normal("x", *active.shape, I, dtype=dtype), state_like(layer, 5, "state")
+    dy = normal("dy", *active.shape, layer(x)[0].shape[2], dtype=dtype)
+    ragged = {"lengths": active.sum(axis=1)} if kind == "lengths" else {"mask": active}
+    y, final = layer(x, state, **ragged)
+    assert_equals_rows(layer, dtype, active, run(layer, x, state, dy, state, **ragged), x, state, dy, state)
+    kept, kept_final, _ = layer.forward(x, state, **ragged)
+    assert_same_bits(y, kept)
+    for part, kept_part in zip(named(final, "").values(), named(kept_final, "").values(), strict=True):
+        assert_same_bits(part, kept_part)
 
 
 @every_dtype

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mutant import ENGINE, LAYERS, REFERENCE, Mutant, compiled, differences, equations
 
+STAY = "test_ragged.py::test_rows_that_stay_the_same"
+
 CELLS = [
     compiled(
         "lstm-gradient-sign", ENGINE + "lstm.pxi",
@@ -87,6 +89,46 @@ TIME = [
         equations("gru", resets=True),
     ),
     compiled(
+        "steps-share-a-list-though-the-last-row-differs", ENGINE + "plan.pxi",
+        "memcmp(active, active - s.N, s.N)", "memcmp(active, active - s.N, s.N - 1)",
+        "test_ragged.py::test_equals_rows_alone[mask-lstm-one-float32]",
+    ),
+    compiled(
+        "rows-end-that-begin-again", ENGINE + "plan.pxi",
+        "s.ends = s.ends and not begun", "s.ends = s.ends or not begun",
+        "test_ragged.py::test_equals_rows_alone[mask-lstm-one-float32]",
+    ),
+    compiled(
+        "rows-end-after-a-step", ENGINE + "plan.pxi",
+        "s.real[n] += active[n]", "s.real[n] |= active[n]",
+        "test_ragged.py::test_equals_rows_alone[lengths-lstm-one-float32]",
+    ),
+    compiled(
+        "states-left-behind-when-rows-change", ENGINE + "forward.pxi",
+        "                if advanced:\n                    settle_rows(f, before, count)\n", "",
+        STAY + "[mask-lstm-one-float32]",
+    ),
+    compiled(
+        "states-left-behind-at-the-end", ENGINE + "forward.pxi",
+        "    if advanced:\n        settle_rows(f, before, count)\n    give_states", "    give_states",
+        STAY + "[lengths-lstm-both-float32]",
+    ),
+    compiled(
+        "states-of-all-rows-in-the-first-half", ENGINE + "forward.pxi",
+        "+= half if step.h[r] < f.h_pair + half else -half", "+= half",
+        STAY + "[mask-lstm-one-float32]",
+    ),
+    compiled(
+        "input-gradient-of-padded-steps-left", ENGINE + "stack.pxi",
+        "    clear_padding(plan, dx)\n", "",
+        "test_ragged.py::test_equals_rows_alone[lengths-lstm-one-float32]",
+    ),
+    compiled(
+        "input-gradient-of-padded-steps-left-by-segments", ENGINE + "segments.pxi",
+        "    clear_padding(tape.plan, dx)\n", "",
+        "test_checkpoint.py",
+    ),
+    compiled(
         "hold-repeats-nothing", ENGINE + "plan.pxi",
         "elif hold and latest != NULL:", "elif not hold and latest != NULL:",
         "test_ragged.py::test_hold[mask-lstm-float32]",
@@ -108,7 +150,7 @@ TIME = [
     ),
     compiled(
         "states-in-the-same-place", ENGINE + "forward.pxi",
-        "            step.h[r] += R * H\n", "",
+        "            step.h[r] += half if step.h[r] < f.h_pair + half else -half\n", "",
         "test_bits.py::test_inference_equals_forward[33-65-lstm-float32]",
     ),
     compiled(
@@ -226,8 +268,7 @@ BACKWARD = [
     ),
     compiled(
         "plain-input-of-the-first-rows", ENGINE + "forward.pxi",
-        "f.x_rows[M] = row_at(&f.x, t, n)\n                M += 1\n            continue",
-        "f.x_rows[M] = row_at(&f.x, t, n - f.n0)\n                M += 1\n            continue",
+        "x + rows[k] * n_step", "x + (rows[k] - f.n0) * n_step",
         "test_shares.py::test_recurrent_layers[lstm-rows-full]",
     ),
     compiled(
@@ -317,7 +358,7 @@ IN_PYTHON = [
     ),
     Mutant(
         "length-beyond-the-end", LAYERS + "_arguments.py",
-        "array.max() > T", "array.max() > T + 1",
+        "(array > T))", "(array > T + 1))",
         "test_errors.py::test_bad_call[lengths too long-lstm]",
     ),
     Mutant(

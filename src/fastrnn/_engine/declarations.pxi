@@ -30,6 +30,7 @@ cdef extern from "vmath.h" nogil:
     vec v_fma(vec a, vec b, vec c)
     vec v_select_lt(vec a, vec b, vec x, vec y)
     vec v_select_equal(vec a, vec b, vec x, vec y)
+    bint v_may_be_lt(vec a, vec b)
     vec v_max(vec a, vec b)
     vec v_abs(vec x)
     vec v_clip(vec x, real bound)

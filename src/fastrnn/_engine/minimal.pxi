@@ -61,10 +61,14 @@ cdef inline void mingru_units(const Back* s, bint plain) noexcept nogil:
         dz += s.dz_step
 
 
+cdef inline vec low_sum() noexcept nogil:
+    """Where sigmoids are above zero, and still so small that they are exponentials to the last digit."""
+    return v_set(-40 if sizeof(real) == 8 else -20)
+
+
 cdef inline vec lift(vec a, vec b) noexcept nogil:
-    """What brings the larger of two sums up to where sigmoids are above zero, and still so small that they are
-    exponentials to the last digit: added to both it leaves their ratio."""
-    return v_max(v_set(0), v_set(-40 if sizeof(real) == 8 else -20) - v_max(a, b))
+    """What brings the larger of two sums up to low_sum: added to both it leaves the ratio of their sigmoids."""
+    return v_max(v_set(0), low_sum() - v_max(a, b))
 
 
 cdef void minlstm_forward(const Step* s, const Group* group, real* z) noexcept nogil:
@@ -87,8 +91,10 @@ cdef inline void minlstm_rows(const Step* s, const Group* group, bint plain) noe
         for m in range(group.row, group.row + group.rows):
             row = s.inputs[m] + p * s.input_step
             f, i, candidate = v_load(row), v_load(row + VLEN), v_load(row + 2 * VLEN)
-            up = lift(f, i)
-            f, i = v_recip_sigmoid(f + up), v_recip_sigmoid(i + up)  # 1 / f and 1 / i: one division does for h
+            if v_may_be_lt(v_max(f, i), low_sum()):  # which would have every vector wait, and hardly ever is
+                up = lift(f, i)
+                f, i = f + up, i + up
+            f, i = v_recip_sigmoid(f), v_recip_sigmoid(i)  # 1 / f and 1 / i: one division does for h
             if not plain:
                 candidate = activate_one(&s.traits.g, candidate)
             if s.h_prev[m] != latest:
