@@ -77,15 +77,18 @@ def test_an_lstm_keeps_six_numbers(layers, directions, dtype):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say how much memory was held")
 def test_memory_of_a_call():
-    """As the system counts it: inference holds y and little else, forward y and the six numbers of the tape."""
+    """As the system counts it: inference holds y and little else, forward y and the six numbers of the tape.
+
+    `pad` keeps a call from being plain."""
     N, T, H = 32, 400, 128
     number = N * T * H * 4
-    inference, training = peak_growths(
+    plain, inference, training = peak_growths(
         "import numpy as np, fastrnn\n"
         f"layer, x = fastrnn.LSTM(3, {H}, seed=0), np.ones(({N}, {T}, 3), 'float32')\n"
         "layer.backward(layer.forward(x[:, :1])[2])",
-        "lambda: layer(x)", "lambda: layer.forward(x)",
+        "lambda: layer(x)", "lambda: layer(x, pad='hold')", "lambda: layer.forward(x)",
     )  # fmt: skip
+    assert 0.9 * number < plain < 1.2 * number
     assert 0.9 * number < inference < 1.2 * number
     assert 6.9 * number < training < 7.2 * number
 

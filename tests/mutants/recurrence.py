@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mutant import ENGINE, LAYERS, REFERENCE, Mutant, compiled, differences, equations
 
+PLAIN = "test_layers.py::test_a_plain_call_is_like_any_other[lstm-True-float32]"
 STAY = "test_ragged.py::test_rows_that_stay_the_same"
 
 CELLS = [
@@ -380,6 +381,26 @@ IN_PYTHON = [
         "inference-keeps-a-tape", LAYERS + "recurrent.py",
         "keep=False", "keep=True",
         "test_tape.py::test_memory_of_a_call",
+    ),
+    compiled(
+        "plain-call-keeps-a-tape", ENGINE + "call.pxi",
+        "h, c, False,\n", "h, c, True,\n",
+        "test_tape.py::test_memory_of_a_call",
+    ),
+    compiled(
+        "plain-call-counts-steps-as-rows", ENGINE + "call.pxi",
+        "given.shape[0 if batch_first else 1]", "given.shape[1 if batch_first else 0]",
+        PLAIN,
+    ),
+    compiled(
+        "plain-call-takes-any-width", ENGINE + "call.pxi",
+        " or given.shape[2] != I", "",
+        PLAIN,
+    ),
+    compiled(
+        "plain-call-takes-any-layout", ENGINE + "call.pxi",
+        " or not PyArray_ISCARRAY_RO(given)", "",
+        PLAIN,
     ),
     Mutant(
         "tape-never-spent", LAYERS + "tape.py",

@@ -88,7 +88,7 @@ cdef inline char* carve(char** free_space, size_t size) noexcept nogil:
     return taken
 
 
-def pooled(shape, bint half=False):
+cpdef cnp.ndarray pooled(tuple shape, bint half=False):
     """Return a new array of the engine's precision, or of uint16, on reused memory, its contents undefined."""
     cdef cnp.npy_intp sizes[4]
     cdef Py_ssize_t size = sizeof(uint16_t) if half else sizeof(real)

@@ -22,8 +22,8 @@ cdef double step_seconds(const Pack* w, Py_ssize_t N) noexcept nogil:
     return seconds_of(<double>w.layout.gates * w.H * (w.H if w.layout.state.vectors else 16), N)
 
 
-def stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cnp.ndarray y, cnp.ndarray h_final, c_final,
-                  bint keep, bint hold, dropout, drawn):
+cpdef list stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cnp.ndarray y, cnp.ndarray h_final,
+                         c_final, bint keep, bint hold, dropout, drawn):
     """Run all layers and directions; return what the backward pass needs, a `Kept` for each, or None.
 
     weights: `Weights` of layer 0 forward, layer 0 reverse, layer 1 forward, ...; x IN real [T, N, I] or int64 [T, N];

@@ -64,7 +64,7 @@ def as_given(array: Array, batched: bool, batch_first: bool) -> Array:
 
 def check_input(x: Any, input_size: int, batch_first: bool, dtype: np.dtype[Any]) -> tuple[Array, bool]:
     """Return x as (T, N, I) numbers or (T, N) ids of int64, and whether it came with a batch axis."""
-    array = x if type(x) is np.ndarray else array_of(x, "x")
+    array = array_of(x, "x")
     if array.dtype is not dtype:  # asking first of what kind it is would cost as much as a row of a small layer
         kind = array.dtype.kind
         if kind in "iu":
@@ -77,9 +77,7 @@ def check_input(x: Any, input_size: int, batch_first: bool, dtype: np.dtype[Any]
     if (not batched and len(shape) != 2) or shape[-1] != input_size:
         order = "(N, T" if batch_first else "(T, N"
         raise ValueError(f"x must have the shape {order}, {input_size}) or, unbatched, (T, {input_size}), got {shape}")
-    if not (array.flags.c_contiguous and array.flags.aligned):
-        array = by_rows(array)
-    return time_major(array, batched, batch_first), batched
+    return time_major(by_rows(array), batched, batch_first), batched
 
 
 def check_id_rows(array: Array, batch_first: bool) -> tuple[Array, bool]:

@@ -85,6 +85,12 @@ class Recurrent(RecurrentBase):
         TypeError, ValueError
             Naming the argument, what was expected and what came.
         """
+        if state is None and lengths is None and mask is None and resets is None and out is None and pad == "zero":
+            engine = _engine.load(self.dtype)
+            weights = self._weights(engine)[0]
+            plain = engine.plain_call(weights, self._directions, x, self.input_size, self.batch_first)
+            if plain is not None:
+                return plain
         y, final, _ = self._run(x, state, lengths, mask, resets, pad, out, keep=False)
         return y, final
 
