@@ -383,7 +383,7 @@ def test_errors_are_one_line(text, saved, tmp_path, capsys):
     fastrnn.save(fastrnn.Dense(2, 2), layer)
     wrong(capsys, f"{absent}: No such file", "train", absent)
     wrong(capsys, f"{bytes_} is not UTF-8 text: invalid start byte at byte 3", "train", bytes_)
-    wrong(capsys, "text must have at least 2 characters, got 0", "train", empty, "-o", tmp_path / "m")
+    wrong(capsys, f"{empty} must have text, got none", "train", empty, "-o", tmp_path / "m")
     for option in ("--valid", "--test"):  # before anything is trained
         begin = "train", text, "-o", tmp_path / "m", option
         wrong(capsys, f"{bytes_} is not UTF-8 text: invalid start byte", *begin, bytes_)
