@@ -39,7 +39,7 @@ cdef void list_rows(Steps* s) noexcept nogil:
     for t in range(s.T):
         active = s.active + t * s.N
         for n in range(s.N):
-            s.real[n] += active[n]
+            s.real[n] += active[n] != 0
         if t and memcmp(active, active - s.N, s.N) == 0:
             s.first[t], s.count[t] = s.first[t - 1], s.count[t - 1]
             continue
