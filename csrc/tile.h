@@ -193,7 +193,7 @@ static const tile_function TILES[][TILE_VECTORS][MOST_ROWS] = {TILE_TABLE(WHOLE)
 /* out[r][out_offset..] = init[r][init_offset..] + sum over k of a[r][k] b[k][..], rows x vectors * VLEN.
  *   a     IN   [rows] pointers              b    IN   [runs * run, b_step]
  *   init  IN   [rows] pointers, may be out  out  OUT  [rows] pointers
- * rows is at most tile_rows(vectors); lanes that hold no column, as `fill` says, may be left alone. */
+ * out overlaps no a. rows is at most tile_rows(vectors); lanes that hold no column, as `fill` says, may be left alone. */
 ALWAYS_INLINE void tile(int rows, int vectors, Fill fill, const real *const *a, ptrdiff_t a_offset, const real *b,
     const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {

@@ -348,7 +348,7 @@ def read_texts(paths: Sequence[str], held_out: float, level: str) -> tuple[Any, 
         cut = len(text) - round(len(text) * held_out)
         first.append(text[:cut])
         last.append(text[cut:])
-    if not any(first):
+    if not any((*first, *last)):
         raise ValueError(f"{', '.join(paths)} must have text, got none")
     between = " " if level == "word" else ""
     return between.join(first), between.join(last)

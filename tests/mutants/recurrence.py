@@ -399,7 +399,7 @@ IN_PYTHON = [
     ),
     compiled(
         "plain-call-takes-any-layout", ENGINE + "call.pxi",
-        " or not PyArray_ISCARRAY_RO(given)", "",
+        "if not cnp.PyArray_ISCARRAY_RO(given):", "if False:",
         PLAIN,
     ),
     Mutant(

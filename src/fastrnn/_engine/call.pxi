@@ -1,10 +1,6 @@
 # The call that most calls are: inference of x alone. What Python asks of every argument takes longer than a step of a
 # small layer; that here nothing has to be asked is seen at a glance.
 
-cdef extern from "numpy/arrayobject.h":
-    bint PyArray_ISCARRAY_RO(cnp.ndarray array)
-
-
 def plain_call(list weights, int D, x, Py_ssize_t I, bint batch_first):
     """Return y and the final state of inference from zero states; None where x is not, as it lies, an array [N, T, I]
     or, not batch_first, [T, N, I] of the engine's precision.
@@ -16,7 +12,9 @@ def plain_call(list weights, int D, x, Py_ssize_t I, bint batch_first):
     if type(x) is not cnp.ndarray:
         return None
     given = x
-    if given.ndim != 3 or given.shape[2] != I or cnp.PyArray_TYPE(given) != REAL_NUMBER or not PyArray_ISCARRAY_RO(given):
+    if given.ndim != 3 or given.shape[2] != I or cnp.PyArray_TYPE(given) != REAL_NUMBER:
+        return None
+    if not cnp.PyArray_ISCARRAY_RO(given):
         return None
     cdef Py_ssize_t N = given.shape[0 if batch_first else 1]
     y = pooled((given.shape[0], given.shape[1], D * w.P))

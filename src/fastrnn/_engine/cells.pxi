@@ -16,7 +16,7 @@ cdef struct Step:
     const_row* c_prev      # IN  [rows] -> [H], LSTM
     real** h               # OUT [rows] -> [H]
     real** c               # OUT [rows] -> [H], LSTM
-    real** y               # OUT [rows] -> [H]
+    real** y               # OUT [rows] -> [H], which may be h
     real** gates           # OUT [rows] -> [saved * H], NULL in inference
     real* reset_h          # OUT [rows, H], r * h of the GRU with reset before
 

@@ -6,7 +6,7 @@
 # another; or the panels of each step of the only run are shared out, where the batch is too small to be cut.
 
 cdef enum:
-    GROUP_ROWS = 32  # rows whose tiles are finished before their gates
+    GROUP_ROWS = 32  # the most rows whose tiles are finished before their gates
 
 
 cdef class Kept:
@@ -52,10 +52,10 @@ cdef struct Forward:
     real* x_masked                  # [chunk * R, I]: x behind its mask, where there is one
     real* stack                     # [shares][GROUP_ROWS][TILE_STEP * VLEN]: tiles on their way to the gates
     real** stack_rows               # [shares][GROUP_ROWS]
-    const_row* h_now                # [R] -> [P], each row's state
+    const_row* h_now                # [R] -> [P], each row's state, while steps advance that of the step they began with
     const_row* c_now                # [R] -> [H]
     int32_t* last                   # [R]: the row's latest real step; before its first INITIAL, or ZERO without a state
-    real* h_pair                    # [2, R, P]: states of inference, written in turn
+    real* h_pair                    # [2, R, P]: states of inference, written in turn; those of a scan are its outputs
     real* c_own                     # [R, H]
     real* zeros                     # [H, and a tile's columns]
     const_row* reset_rows           # [R] -> [H]

@@ -10,11 +10,11 @@ cdef struct Steps:
     # the rows to work on, step by step: all N of them (`full`), or a list for each step
     Py_ssize_t T, N
     bint full
-    bint ends              # rows end and never begin again: row n is real at the steps 0 ... real[n] - 1
+    bint ends              # unless full: rows end and never begin again, row n real at the steps 0 ... real[n] - 1
     int32_t* rows          # lists of active rows, one for all neighbouring steps that have the same; when full 0 ... N - 1
     Py_ssize_t* first      # [T]: where the list of a step begins
     Py_ssize_t* count      # [T]: its length
-    int32_t* real          # [N]: steps at which a row is active
+    int32_t* real          # [N] unless full: steps at which a row is active
     const uint8_t* active  # [T, N] or NULL when full
     const uint8_t* resets  # [T, N] or NULL: where a row's state restarts
 

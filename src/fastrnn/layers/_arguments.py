@@ -71,13 +71,13 @@ def check_input(x: Any, input_size: int, batch_first: bool, dtype: np.dtype[Any]
             return check_id_rows(array, batch_first)
         if kind != "f":
             raise TypeError(f"x must be floating numbers or integer ids, got dtype {array.dtype}")
-        array = np.asarray(array, dtype)
     shape = array.shape
     batched = len(shape) == 3
     if (not batched and len(shape) != 2) or shape[-1] != input_size:
         order = "(N, T" if batch_first else "(T, N"
         raise ValueError(f"x must have the shape {order}, {input_size}) or, unbatched, (T, {input_size}), got {shape}")
-    return time_major(by_rows(array), batched, batch_first), batched
+    rows = by_rows(np.asarray(array, dtype))
+    return time_major(rows, batched, batch_first), batched
 
 
 def check_id_rows(array: Array, batch_first: bool) -> tuple[Array, bool]:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 State = Any  # an array, or the pair (h, c) of an LSTM
 
-INPUT_WEIGHTS = ("weight_ih_l0", "weight_ih_l0_reverse")  # which ids read from
 NUMBERS = tuple(ACTIVATIONS)  # of the engine
 
 
@@ -167,7 +166,7 @@ class Recurrent(RecurrentBase):
         hold = arguments.check_pad(pad)
         rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
         (T, N), D, P = rows.shape[:2], self._directions, self._output_size
-        active = restarts = h0 = c0 = None  # what a plain call is not asked about costs it nothing
+        active = restarts = h0 = c0 = None
         if lengths is not None or mask is not None:
             active = arguments.check_active(lengths, mask, T, N, batched, self.batch_first)
         if rows.ndim == 2:
@@ -341,13 +340,18 @@ class Recurrent(RecurrentBase):
         room: Array = engine.pooled((N, T, I) if self.batch_first else (T, N, I))
         return arguments.time_major(room, True, self.batch_first)
 
+    @property
+    def _input_weights(self) -> tuple[str, ...]:
+        """The names of the parameters that ids read from."""
+        return ("weight_ih_l0", "weight_ih_l0_reverse")[: self._directions]
+
     def _rooms_for_gradients(self, engine: Any, ids: bool, read: Array | None) -> dict[str, Array]:
         """Return arrays for the gradients of the parameters, as these lie in memory; zeros where ids scatter into them.
 
         `read`: the ids for which alone there is to be room, or None.
         """
         pooled, parameters = engine.pooled, self._parameters
-        scattered = INPUT_WEIGHTS[: self._directions] if ids else ()
+        scattered = self._input_weights if ids else ()
         rooms = {name: pooled(parameters[name].stored.shape) for name in parameters if name not in scattered}
         for name in scattered:
             rows, width = parameters[name].stored.shape
@@ -361,7 +365,7 @@ class Recurrent(RecurrentBase):
             name: arrays[name].T if parameter.transposed else arrays[name]
             for name, parameter in self._parameters.items()
         }
-        for name in () if read is None else INPUT_WEIGHTS[: self._directions]:
+        for name in () if read is None else self._input_weights:
             given[name] = SparseRows(read, arrays[name], self._parameters[name].value.shape, transposed=True)
         return given
 
