@@ -1,7 +1,6 @@
 # What every engine offers: the six modules are one source, engine.pxi, for an instruction set and a precision each.
 # Arrays are of the engine's precision; their shapes stand at the definitions.
 
-from collections.abc import Sequence
 from typing import Any
 
 from numpy import bool_, float64, int32, int64, uint16
