@@ -134,7 +134,7 @@ class RecurrentBase(Layer):
 
     def _named(self, values: Mapping[str, Any], k: int) -> list[Any]:
         """Return what belongs to the k-th layer and direction, in the order of `KINDS`; None for what it has not."""
-        return list(map(values.get, self._groups[k]))  # whose None has no value
+        return [None if name is None else values[name] for name in self._groups[k]]
 
     def _draw(self, p: float) -> tuple[int, int, float] | None:
         """Return what determines the masks of this forward call, or None where p is 0."""
