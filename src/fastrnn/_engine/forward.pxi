@@ -135,10 +135,15 @@ cdef inline bint reaches_far(const Forward* f) noexcept nogil:
     return numbers * <Py_ssize_t>sizeof(real) > FAR_BYTES and min(f.w.I, f.w.P) >= FAR_COLUMNS and f.steps.full
 
 
-cdef inline Py_ssize_t chunk_steps(const Layout* a, Py_ssize_t T, Py_ssize_t R) noexcept nogil:
-    """Steps projected at once: rows that share a read of the input weights, few enough to stay in cache."""
-    cdef Py_ssize_t rows = 393216 // (a.count * a.width * VLEN * <Py_ssize_t>sizeof(real))
-    rows = min(max(rows, 48), 192)
+cdef enum:
+    FAR_WEIGHTS = 1 << 24  # bytes of both matrices: more comes from memory in every chunk
+
+
+cdef inline Py_ssize_t chunk_steps(const Pack* w, Py_ssize_t T, Py_ssize_t R) noexcept nogil:
+    """Steps projected at once: rows that share a read of the input weights, few enough to stay in cache, unless what is
+    read is so much more."""
+    cdef Py_ssize_t row = w.layout.count * w.layout.width * VLEN * <Py_ssize_t>sizeof(real)
+    cdef Py_ssize_t rows = min(max(393216 // row, 48 if row * (w.I + w.P) <= FAR_WEIGHTS else 192), 192)
     return min(max(rows // max(R, 1), 1), max(T, 1))
 
 

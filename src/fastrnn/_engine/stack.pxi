@@ -93,7 +93,7 @@ cdef forward_layer(Forward* directions, int D):
             f[0] = directions[d]
             f.n0, f.n1 = share_end(<int>N, ranges, r - 1), share_end(<int>N, ranges, r)
             f.shares = shares if split == BY_UNITS else 1
-            f.chunk = chunk_steps(&w.layout, T, f.n1 - f.n0)
+            f.chunk = chunk_steps(w, T, f.n1 - f.n0)
             f.scan = scan and f.chunk * (f.n1 - f.n0) > GROUP_ROWS  # fewer would hardly share the reads of the weights
             f.far = reaches_far(f)
             memory.append(forward_memory(f))
