@@ -92,7 +92,7 @@ TIME = [
     compiled(
         "steps-share-a-list-though-the-last-row-differs", ENGINE + "plan.pxi",
         "memcmp(active, active - s.N, s.N)", "memcmp(active, active - s.N, s.N - 1)",
-        "test_ragged.py::test_equals_rows_alone[mask-lstm-one-float32]",
+        STAY + "[lengths-lstm-one-float32]",
     ),
     compiled(
         "rows-end-that-begin-again", ENGINE + "plan.pxi",
@@ -127,7 +127,7 @@ TIME = [
     compiled(
         "input-gradient-of-padded-steps-left-by-segments", ENGINE + "segments.pxi",
         "    clear_padding(tape.plan, dx)\n", "",
-        "test_checkpoint.py",
+        "test_checkpoint.py::test_every_shape",
     ),
     compiled(
         "hold-repeats-nothing", ENGINE + "plan.pxi",
@@ -187,7 +187,7 @@ TIME = [
     Mutant(
         "tile-ends-with-its-first-run", "csrc/tile.h",
         "late && s == inner->runs - 1", "late && s == 0",
-        equations("lstm"), "float32", "avx512",
+        "test_cells.py::test_equals_reference", "float32", "avx512",
     ),
     Mutant(
         "half-vector-kept-in-the-place-of-the-first", "csrc/tile.h",
@@ -398,8 +398,8 @@ IN_PYTHON = [
         PLAIN,
     ),
     compiled(
-        "plain-call-takes-any-layout", ENGINE + "call.pxi",
-        "if not cnp.PyArray_ISCARRAY_RO(given):", "if False:",
+        "plain-call-takes-any-byte-order", ENGINE + "call.pxi",
+        "cnp.PyArray_ISCARRAY_RO(given)", "cnp.PyArray_IS_C_CONTIGUOUS(given)",
         PLAIN,
     ),
     Mutant(
