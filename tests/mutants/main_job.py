@@ -189,6 +189,11 @@ MAIN_JOB = [
         "test_serialization.py::test_an_unknown_version[2]",
     ),
     Mutant(
+        "files-without-text-not-named", PACKAGE + "cli_language.py",
+        "    if not any((*first, *last)):\n", "    if False:\n",
+        "test_cli.py::test_errors_are_one_line",
+    ),
+    Mutant(
         "held-out-part-trained-on", PACKAGE + "cli_language.py",
         "        first.append(text[:cut])\n",
         "        first.append(text)\n",

@@ -21,6 +21,11 @@ MINIMAL = [
         "test_minimal.py::test_gates_that_vanish[fastrnn-float32]",
     ),
     compiled(
+        "minlstm-never-lifts", ENGINE + "minimal.pxi",
+        "if v_may_be_lt(v_max(f, i), low_sum()):", "if False:",
+        "test_minimal.py::test_gates_that_vanish[fastrnn-float32]",
+    ),
+    compiled(
         "scan-goes-on-from-another-row", ENGINE + "minimal.pxi",
         "            if s.h_prev[m] != latest:\n                h = v_load_n(s.h_prev[m] + j, n)\n"
         "            latest = s.h[m]\n            h = v_fma(update,",
