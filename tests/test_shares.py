@@ -13,6 +13,8 @@ from fastrnn import _engine, optim
 SPLITS = {
     "rows": (33, 12, 65, 2, 1),
     "rows-both-directions": (27, 12, 33, 1, 2),
+    "slices": (41, 21, 33, 2, 1),
+    "slices-both-directions": (65, 21, 19, 1, 2),
     "side-by-side": (3, 40, 65, 2, 2),
     "units": (1, 20, 200, 2, 1),
     "units-some-rows": (5, 20, 200, 1, 1),

@@ -92,7 +92,7 @@ AROUND = [
     ),
     compiled(
         "second-direction-not-added", ENGINE + "stack.pxi",
-        "                add_input(directions)\n", "",
+        "                add_input(passes)\n", "",
         SHARES + "[lstm-side-by-side-full]",
     ),
     compiled(
@@ -113,8 +113,8 @@ AROUND = [
     ),
     compiled(
         "input-gradients-added-with-denormals", ENGINE + "stack.pxi",
-        "                add_input(directions)\n                denormals_restore(mode)\n",
-        "                denormals_restore(mode)\n                add_input(directions)\n",
+        "                add_input(passes)\n                denormals_restore(mode)\n",
+        "                denormals_restore(mode)\n                add_input(passes)\n",
         "test_shares.py::test_denormals_in_the_gradient_of_the_input",
     ),
     compiled(

@@ -19,8 +19,7 @@ def half(name: str, old: str, new: str, case: str) -> Mutant:
 MEMORY = [
     compiled(
         "segments-gradient-between-layers-let-go", SEGMENTS,
-        "                sent = pooled((steps, N, P))\n                b.dx = window_of(sent, t0)\n",
-        "                passed = sent = pooled((steps, N, P))\n                b.dx = window_of(sent, t0)\n",
+        "            descend_segment(passes + l", "            passed = None\n            descend_segment(passes + l",
         "test_checkpoint.py::test_other_calls_at_the_same_time",
     ),
     segments(

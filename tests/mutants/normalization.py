@@ -33,7 +33,7 @@ NORMALIZATION = [
     ),
     compiled(
         "first-row-alone-in-the-gains", ENGINE + "norm.pxi",
-        "for n in range(1, b.steps.N):", "for n in range(1, 1):",
+        "for n in range(1, b.n1 - b.n0):", "for n in range(1, 1):",
         norm("gru-norm"),
     ),
     compiled(

@@ -16,6 +16,7 @@ from recurrence import RECURRENCE
 from rows import ROWS
 from sequence_models import SEQUENCE_MODELS
 from sessions import SESSIONS
+from slices import SLICES
 from threads import THREADS
 from timing import TIMING
 from torch_modules import TORCH_MODULES
@@ -25,6 +26,6 @@ from variational import VARIATIONAL
 
 MUTANTS = [
     *RECURRENCE, *AROUND, *THREADS, *OPTIMIZERS, *MAIN_JOB, *KERAS_AND_ONNX, *LEARNING, *LOW_PRECISION, *MEMORY,
-    *MINIMAL, *MODEL_STREAMS, *NORMALIZATION, *ROWS, *SEQUENCE_MODELS, *SESSIONS, *TIMING, *TORCH_MODULES, *TRAINING,
-    *TRAITS, *VARIATIONAL,
+    *MINIMAL, *MODEL_STREAMS, *NORMALIZATION, *ROWS, *SEQUENCE_MODELS, *SESSIONS, *SLICES, *TIMING, *TORCH_MODULES,
+    *TRAINING, *TRAITS, *VARIATIONAL,
 ]  # fmt: skip

@@ -306,7 +306,7 @@ BACKWARD = [
     ),
     compiled(
         "gradient-crosses-a-reset", ENGINE + "backward.pxi",
-        "rows[k]] == ZERO:", "rows[k]] < ZERO:",
+        "rows[k]) == ZERO:", "rows[k]) < ZERO:",
         differences("lstm", "resets"),
     ),
     compiled(

@@ -53,7 +53,7 @@ VARIATIONAL = [
         "test_variational.py::test_normalised_cells[LSTM-recurrent]", "float64",
     ),
     compiled(
-        "masks-of-a-projection-by-units", ENGINE + "stack.pxi",
+        "masks-of-a-projection-by-units", ENGINE + "slices.pxi",
         "(b.w.normed or b.w.projected and b.masks.drawn)", "b.w.normed",
         "test_variational.py::test_threads[lstm-projected-units]",
     ),

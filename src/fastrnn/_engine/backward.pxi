@@ -7,9 +7,12 @@ cdef enum:
 
 
 cdef struct Backward:
-    # one layer and direction: its shape, its arrays and its workspace
+    # one layer and direction: its shape, its arrays and its workspace; R = n1 - n0. What there is for each of its rows of
+    # the batch is found by their numbers in the whole batch
     const Pack* w
     const Steps* steps
+    Py_ssize_t n0, n1               # its rows of the batch: all, or those of a slice
+    Py_ssize_t block_steps          # of a block, but for the first steps' one, which may be shorter
     Block block                     # its rows: those of a whole number of steps
     Split split                     # of the time loop; the products of a block are always shared
     Py_ssize_t state_row, carry_row, input_row  # H, P and I, rounded up to vectors
@@ -37,18 +40,19 @@ cdef struct Backward:
     real* d_norm_c                  # OUT [H] or NULL
     real* db_norm_c                 # OUT [H] or NULL
     bint add                        # dx: add to what is there
-    int32_t* previous_room          # [span, N]
-    int32_t* previous               # the same by time, [T, N]: see list_previous
-    int32_t* last                   # [N]
+    bint far                        # what the cell kept does not stay in cache
+    int32_t* previous_room          # [span, R]
+    int32_t* previous               # the same by time, [T, R]: see list_previous
+    int32_t* last                   # [R]
     Py_ssize_t* t_of                # [block]
     Py_ssize_t* n_of                # [block]
     const_row* dz_state             # [block] -> the vectors that the state feeds
     const_row* dz_input             # [block] -> the vectors that the input feeds
-    real* dh                        # [N, carry_row]: carried from the later step
-    real* dc                        # [N, state_row]
-    real** dh_rows                  # [N]: those of the step's active rows
-    real* dreset                    # [N, state_row]: the gradient of r * h, where it is needed
-    real** dreset_rows              # [N]
+    real* dh                        # [R, carry_row]: carried from the later step
+    real* dc                        # [R, state_row]
+    real** dh_rows                  # [R]: those of the step's active rows
+    real* dreset                    # [R, state_row]: the gradient of r * h, where it is needed
+    real** dreset_rows              # [R]
     const_row* h_prev               # [block] -> [P]
     const_row* reset_h              # [block] -> [H]
     const_row* c_prev               # [block] -> [H], where there are peepholes
@@ -59,25 +63,24 @@ cdef struct Backward:
     Panels project                  # gradient of R until the last block, [panel][H][vectors * VLEN]
     real* hidden                    # [block, state_row]: what it read
     const_row* hidden_rows          # [block]
-    real* dhidden                   # [N, state_row]: the gradient of that
-    real** dhidden_rows             # [N]
+    real* dhidden                   # [R, state_row]: the gradient of that
+    real** dhidden_rows             # [R]
     real* dx_copy                   # [block, input_row]
     real** dx_rows                  # [block]
     real* dproducts                 # as the block's dz: the gradients of U h', where it is normalised
-    real* norm_sums                 # [N, norm_row]: each row's share of the gradients of the norms
+    real* norm_sums                 # [R, norm_row]: each row's share of the gradients of the norms
     Py_ssize_t norm_row
     real* x_seen                    # [block, I], h_seen [block, P]: behind their masks, where they have any
     real* h_seen
-    real* dh_seen                   # [N, carry_row]: the gradient of a masked state
-    real** dh_seen_rows             # [N]
+    real* dh_seen                   # [R, carry_row]: the gradient of a masked state
+    real** dh_seen_rows             # [R]
     real* c_given                   # [block, state_row]: what the cell gave before zoneout
-    real* dh_held                   # [N, carry_row], dc_held [N, state_row]: what goes past the cell by zoneout
+    real* dh_held                   # [R, carry_row], dc_held [R, state_row]: what goes past the cell by zoneout
     real* dc_held
 
 
-cdef inline Py_ssize_t block_steps(Py_ssize_t T, Py_ssize_t N) noexcept nogil:
-    """Whole steps of a block: by shape alone, since sums over time add up in its order."""
-    return max(min(max(BLOCK_ROWS // N, 1) if N else T, T), 1)
+cdef inline bint has_several_blocks(const Backward* b) noexcept nogil:
+    return b.steps.T > b.block_steps
 
 
 cdef inline int carry_panels(const Backward* b) noexcept nogil:
@@ -94,24 +97,29 @@ cdef inline Py_ssize_t widest_row(const Backward* b) noexcept nogil:
     return max(b.w.H, 0 if b.ids != NULL else b.w.I)
 
 
+cdef inline char* carve_rows(const Backward* b, size_t size, char** space) noexcept nogil:
+    """`size` bytes for each row of the batch that the pass has, to be found by the rows' numbers."""
+    return carve(space, (b.n1 - b.n0) * size) - b.n0 * <Py_ssize_t>size
+
+
 cdef void place_backward(Backward* b, char** space) noexcept nogil:
     """Lay the workspace out; from NULL it is only measured."""
     cdef const Layout* a = &b.w.layout
-    cdef Py_ssize_t N = b.steps.N, M = b.block.rows
-    cdef bint several = b.steps.T * N > M  # a single block's sums are the result
+    cdef Py_ssize_t M = b.block.rows
+    cdef bint several = has_several_blocks(b)  # a single block's sums are the result
     cdef bint need_dx = b.dx.data != NULL
     place_block(&b.block, a, widest_row(b), space)
-    b.previous_room = <int32_t*>carve(space, b.span * N * sizeof(int32_t))
-    b.last = <int32_t*>carve(space, N * sizeof(int32_t))
+    b.previous_room = <int32_t*>carve(space, b.span * (b.n1 - b.n0) * sizeof(int32_t))
+    b.last = <int32_t*>carve_rows(b, sizeof(int32_t), space)
     b.t_of = <Py_ssize_t*>carve(space, M * sizeof(Py_ssize_t))
     b.n_of = <Py_ssize_t*>carve(space, M * sizeof(Py_ssize_t))
     b.dz_state = <const_row*>carve(space, M * sizeof(real*))
     b.dz_input = <const_row*>carve(space, M * sizeof(real*))
-    b.dh = <real*>carve(space, N * b.carry_row * sizeof(real))
-    b.dc = <real*>carve(space, N * b.state_row * sizeof(real))
-    b.dh_rows = <real**>carve(space, N * sizeof(real*))
-    b.dreset = <real*>carve(space, N * b.state_row * sizeof(real) if a.candidate.vectors else 0)
-    b.dreset_rows = <real**>carve(space, N * sizeof(real*))
+    b.dh = <real*>carve_rows(b, b.carry_row * sizeof(real), space)
+    b.dc = <real*>carve_rows(b, b.state_row * sizeof(real), space)
+    b.dh_rows = <real**>carve_rows(b, sizeof(real*), space)
+    b.dreset = <real*>carve_rows(b, b.state_row * sizeof(real) if a.candidate.vectors else 0, space)
+    b.dreset_rows = <real**>carve_rows(b, sizeof(real*), space)
     b.h_prev = <const_row*>carve(space, M * sizeof(real*))
     b.reset_h = <const_row*>carve(space, M * sizeof(real*))
     b.c_prev = <const_row*>carve(space, M * sizeof(real*))
@@ -133,35 +141,35 @@ cdef void place_backward(Backward* b, char** space) noexcept nogil:
 
 cdef void place_back_masks(Backward* b, char** space) noexcept nogil:
     cdef Masks* m = &b.masks
-    cdef Py_ssize_t N = b.steps.N, M = b.block.rows
-    place_masks(m, b.w, N, b.ids != NULL, space)
+    cdef Py_ssize_t M = b.block.rows
+    place_masks(m, b.w, b.n0, b.n1, b.ids != NULL, space)
     b.x_seen = <real*>carve(space, M * m.I * sizeof(real) if m.input.threshold else 0)
     b.h_seen = <real*>carve(space, M * m.P * sizeof(real) if m.state.threshold else 0)
-    b.dh_seen = <real*>carve(space, N * b.carry_row * sizeof(real) if m.state.threshold else 0)
-    b.dh_seen_rows = <real**>carve(space, N * sizeof(real*))
+    b.dh_seen = <real*>carve_rows(b, b.carry_row * sizeof(real) if m.state.threshold else 0, space)
+    b.dh_seen_rows = <real**>carve_rows(b, sizeof(real*), space)
     b.c_given = <real*>carve(space, M * b.state_row * sizeof(real) if m.held_c.threshold else 0)
-    b.dh_held = <real*>carve(space, N * b.carry_row * sizeof(real) if m.held_h.threshold else 0)
-    b.dc_held = <real*>carve(space, N * b.state_row * sizeof(real) if m.held_c.threshold else 0)
+    b.dh_held = <real*>carve_rows(b, b.carry_row * sizeof(real) if m.held_h.threshold else 0, space)
+    b.dc_held = <real*>carve_rows(b, b.state_row * sizeof(real) if m.held_c.threshold else 0, space)
 
 
 cdef void start_backward(Backward* b) noexcept nogil:
     """Fill what stays the same through the call."""
     cdef const Layout* a = &b.w.layout
     cdef Py_ssize_t m, n, H = b.w.H, P = b.w.P
-    memset(b.dh, 0, b.steps.N * b.carry_row * sizeof(real))
-    memset(b.dc, 0, b.steps.N * b.state_row * sizeof(real))
+    memset(b.dh + b.n0 * b.carry_row, 0, (b.n1 - b.n0) * b.carry_row * sizeof(real))
+    memset(b.dc + b.n0 * b.state_row, 0, (b.n1 - b.n0) * b.state_row * sizeof(real))
     start_block(&b.block, a, widest_row(b))
     if b.w.projected:
         start_back_projection(b)
     if b.w.normed:
-        memset(b.norm_sums, 0, max(b.steps.N, 1) * b.norm_row * sizeof(real))
+        memset(b.norm_sums + b.n0 * b.norm_row, 0, max(b.n1 - b.n0, 1) * b.norm_row * sizeof(real))
     if b.masks.drawn:
-        start_masks(&b.masks, 0, b.steps.N)
-        for n in range(b.steps.N):
+        start_masks(&b.masks, b.n0, b.n1)
+        for n in range(b.n0, b.n1):
             b.dh_seen_rows[n] = b.dh_seen + n * b.carry_row
     if b.d_peephole != NULL:
         memset(b.d_peephole, 0, 3 * H * sizeof(real))
-    for n in range(b.steps.N):
+    for n in range(b.n0, b.n1):
         if b.dh_final != NULL:
             memcpy(b.dh + n * b.carry_row, b.dh_final + n * P, P * sizeof(real))
         if b.dc_final != NULL:
@@ -190,11 +198,16 @@ cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
     cdef const int32_t* rows = rows_at(b.steps, s.t)
     cdef Py_ssize_t k, n, m
     cdef Back back = begin_back(b, s)
+    cdef Py_ssize_t ahead = CELLS[w.cell].saved * w.H
+    cdef int32_t before
     for k in range(s.k0, s.k1):
         n, m = rows[k], s.m + k - s.k0
         if b.dy.data != NULL and k + AHEAD < s.k1:
             prefetch_row(row_at(&b.dy, s.t, rows[k + AHEAD]) + back.first, back.end - back.first)
         point_back(b, &back, s.t, n, m)
+        before = previous_of(b, s.t, n)
+        if b.far and b.t0 <= before < b.t1:  # no function of its own: compilers drop calls that only prefetch
+            prefetch_far(row_at(&b.gates_kept, before, n) + back.first, ahead)
         if w.projected:  # everything that reaches h has gone through R already
             back.dh, back.dy, back.watched = b.dhidden_rows[s.n0 + k - s.k0], NULL, NULL
         elif b.masks.drawn:
@@ -223,9 +236,13 @@ cdef inline Back begin_back(const Backward* b, const Span* s) noexcept nogil:
     return back
 
 
+cdef inline int32_t previous_of(const Backward* b, Py_ssize_t t, Py_ssize_t n) noexcept nogil:
+    return b.previous[t * (b.n1 - b.n0) + n]
+
+
 cdef void point_back(const Backward* b, Back* back, Py_ssize_t t, Py_ssize_t n, Py_ssize_t m) noexcept nogil:
     """Point the gates at row n of step t, which is row m of the block."""
-    cdef int32_t from_ = b.previous[t * b.steps.N + n]
+    cdef int32_t from_ = previous_of(b, t, n)
     back.h_prev = back.c_prev = b.block.zeros
     if b.t0 <= from_ < b.t1:
         back.h_prev, back.c_prev = row_at(&b.h_kept, from_, n), row_at(&b.c_kept, from_, n)
@@ -277,7 +294,7 @@ cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
     elif b.w.layout.state.vectors:
         gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, s.q0, s.q1, <const_row*>dh, columns, dh, columns)
     for k in range(s.k0, s.k1):
-        if b.previous[s.t * b.steps.N + rows[k]] == ZERO:
+        if previous_of(b, s.t, rows[k]) == ZERO:
             memset(b.dh + rows[k] * b.carry_row + first, 0, width)
             memset(b.dc + rows[k] * b.state_row + c_first, 0, c_width)
 
@@ -290,7 +307,7 @@ cdef struct Descent:
 
 
 cdef Py_ssize_t descend_rows(const Descent* d, Py_ssize_t n0, Py_ssize_t n1) noexcept nogil:
-    """All steps of a block for some rows of the batch; return the rows of the whole block."""
+    """All steps of a block for some of the pass's rows of the batch; return the rows of the whole block."""
     cdef Backward* b = d.b
     cdef const Steps* steps = b.steps
     cdef Py_ssize_t s, M = 0
@@ -299,7 +316,7 @@ cdef Py_ssize_t descend_rows(const Descent* d, Py_ssize_t n0, Py_ssize_t n1) noe
     for s in range(d.s_high, d.s_low - 1, -1):
         span.t = time_of(s, steps.T, b.reverse)
         span.k0, span.k1 = place_of(steps, span.t, n0), place_of(steps, span.t, n1)
-        span.m = M + span.k0
+        span.m = M + span.k0 - place_of(steps, span.t, b.n0)
         if b.w.projected:
             step_arrived(b, &span)
             step_projection(b, &span)
@@ -307,7 +324,7 @@ cdef Py_ssize_t descend_rows(const Descent* d, Py_ssize_t n0, Py_ssize_t n1) noe
         if b.w.layout.candidate.vectors:
             step_candidate(b, &span)
         step_carry(b, &span)
-        M += count_at(steps, span.t)
+        M += place_of(steps, span.t, b.n1) - place_of(steps, span.t, b.n0)
     return M
 
 
@@ -381,7 +398,7 @@ cdef Py_ssize_t descend(Backward* b, Py_ssize_t s_high, Py_ssize_t s_low) noexce
     if b.split == BY_UNITS:
         return descend_by_units(&d)
     if b.split == ALONE:
-        return descend_rows(&d, 0, b.steps.N)
+        return descend_rows(&d, b.n0, b.n1)
     run_phase(b.block.team, rows_share, &d, b.block.shares)
     for s in range(s_low, s_high + 1):
         M += count_at(b.steps, time_of(s, b.steps.T, b.reverse))
@@ -495,7 +512,7 @@ cdef void end_block(Backward* b, Py_ssize_t M, bint last) noexcept nogil:
 
 
 cdef void run_backward(void* argument, int task, int rank) noexcept nogil:
-    """Number `task` of an array of layers and directions, from the last step to the first."""
+    """Number `task` of an array of passes, from the last step to the first."""
     cdef Backward* b = <Backward*>argument + task
     cdef unsigned int mode = denormals_flush()
     start_backward(b)
@@ -506,16 +523,16 @@ cdef void run_backward(void* argument, int task, int rank) noexcept nogil:
 
 cdef void run_steps(Backward* b, Py_ssize_t s0, Py_ssize_t s1) noexcept nogil:
     """The steps s1 - 1, ..., s0, in the order of the forward pass: what it left of them is at hand."""
-    cdef Py_ssize_t n, low, high = s1 - 1, N = b.steps.N, steps = block_steps(b.steps.T, N)
+    cdef Py_ssize_t n, low, high = s1 - 1
     b.projection.team = b.block.team
     b.t0 = b.steps.T - s1 if b.reverse else s0
     b.t1 = b.t0 + s1 - s0
-    b.previous = b.previous_room - b.t0 * N
-    for n in range(N):
+    b.previous = b.previous_room - b.t0 * (b.n1 - b.n0) - b.n0
+    for n in range(b.n0, b.n1):
         b.last[n] = INITIAL if b.last0 == NULL else b.last0[n]
-    list_previous(b.steps, b.reverse, s0, s1, b.last, b.previous)
+    list_previous(b.steps, b.reverse, s0, s1, b.n0, b.n1, b.last, b.previous)
     while high >= s0:
-        low = max(high - steps + 1, s0)
+        low = max(high - b.block_steps + 1, s0)
         end_block(b, descend(b, high, low), low == 0)
         b.block.fresh = b.projection.fresh = False
         high = low - 1
@@ -531,7 +548,7 @@ cdef void end_backward(Backward* b) noexcept nogil:
         give_norms(b)
     if b.db_ih != NULL:
         give_bias(&w.layout, w.cell == GRU, b.block.bias, b.db_ih, b.db_hh)
-    for n in range(b.steps.N):
+    for n in range(b.n0, b.n1):
         memcpy(b.dh0 + n * P, b.dh + n * b.carry_row, P * sizeof(real))
         if b.dc0 != NULL:
             memcpy(b.dc0 + n * H, b.dc + n * b.state_row, H * sizeof(real))

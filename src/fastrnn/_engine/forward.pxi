@@ -34,6 +34,7 @@ cdef struct Forward:
     bint scan                       # panel by panel through the steps of a chunk
     bint far                        # what is read and written does not stay in cache
     const real* y_ahead             # then the next step's output [R, P], or NULL
+    const real* gates_ahead         # and what it keeps [R, saved * H], or NULL
     const real* x_ahead             # and the input of the step a chunk ahead [R, I], or NULL
     Team* team                      # who shares out the panels of a step
     int shares                      # into so many
@@ -109,7 +110,7 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
     if f.w.normed:
         place_products(f, space)
     if f.masks.drawn:
-        place_masks(&f.masks, f.w, R, f.ids != NULL, space)
+        place_masks(&f.masks, f.w, f.n0, f.n1, f.ids != NULL, space)
         f.h_seen = <real*>carve(space, R * f.w.P * sizeof(real) if f.masks.state.threshold else 0)
     f.c_before = <real*>carve(space, R * H * sizeof(real) if overwrites_cells(f) else 0)
 
@@ -226,7 +227,7 @@ cdef Py_ssize_t list_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcep
             f.x_rows[M + k] = x + rows[k] * n_step
         for k in range(count if masked else 0):
             n = rows[k]
-            multiply_row(f.x_masked + (M + k) * I, f.x_rows[M + k], f.masks.of_input + (n - f.n0) * I, I)
+            multiply_row(f.x_masked + (M + k) * I, f.x_rows[M + k], f.masks.of_input + n * I, I)
             f.x_rows[M + k] = f.x_masked + (M + k) * I
         M += count
     return M
@@ -372,7 +373,8 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
     cdef Forward* f = s.f
     cdef const Layout* a = &f.w.layout
     cdef Group group
-    cdef int p, m, row, most_panels = max(GROUP_ROWS // max(s.count, 1), 1), most_rows = rows_of_group(s.count)
+    cdef int p, m, k, row, most_panels = max(GROUP_ROWS // max(s.count, 1), 1), most_rows = rows_of_group(s.count)
+    cdef int saved = 0 if f.gates_ahead == NULL else CELLS[f.w.cell].saved
     cdef Py_ssize_t first, columns
     cdef int end = share_end(a.count, f.shares, share)
     for p from share_end(a.count, f.shares, share - 1) <= p < end by most_panels:
@@ -383,6 +385,9 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
             for m in range(row, row + group.rows if f.far else row):
                 if f.y_ahead != NULL:  # no function of its own: compilers drop calls that only prefetch
                     prefetch_far(f.y_ahead + m * f.y.n_step + first, min(columns, f.w.P - first))
+                for k in range(saved):
+                    prefetch_far(f.gates_ahead + m * f.gates_kept.n_step + k * f.w.H + first,
+                                 min(columns, f.w.H - first))
                 if f.x_ahead != NULL:
                     prefetch_far(f.x_ahead + m * f.x.n_step + first, min(columns, f.w.I - first))
             if s.part.vectors:
@@ -392,9 +397,12 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
 
 cdef void aim_ahead(Forward* f, Py_ssize_t s) noexcept nogil:
     """Where memory is to be asked for what is wanted after step s: while the step computes, it comes."""
-    f.y_ahead = f.x_ahead = NULL
+    cdef Py_ssize_t later = time_of(s + 1, f.steps.T, f.reverse)
+    f.y_ahead = f.gates_ahead = f.x_ahead = NULL
     if s + 1 < f.s1:
-        f.y_ahead = row_at(&f.y, time_of(s + 1, f.steps.T, f.reverse), f.n0)
+        f.y_ahead = row_at(&f.y, later, f.n0)
+        if f.gates_kept.data != NULL:
+            f.gates_ahead = row_at(&f.gates_kept, later, f.n0)
     if s + f.chunk < f.s1 and f.ids == NULL:
         f.x_ahead = row_at(&f.x, time_of(s + f.chunk, f.steps.T, f.reverse), f.n0)
 

@@ -6,8 +6,8 @@ cdef struct Masks:
     bint drawn              # in training; else there are no masks, and zoneout goes by what it comes to on average
     Draw input, state       # variational dropout, as if all were at time 0
     Draw held_c, held_h     # zoneout: of the states that stay
-    real* of_input          # [N, I], but for ids, whose masks are drawn id by id
-    real* of_state          # [N, P]
+    real* of_input          # [R, I], found by the rows' numbers in the batch; but for ids, whose masks are drawn id by id
+    real* of_state          # [R, P], found likewise
     Py_ssize_t I, P
 
 
@@ -28,10 +28,11 @@ cdef Masks new_masks(drawn, uint64_t k):
     return m
 
 
-cdef void place_masks(Masks* m, const Pack* w, Py_ssize_t N, bint ids, char** space) noexcept nogil:
+cdef void place_masks(Masks* m, const Pack* w, Py_ssize_t n0, Py_ssize_t n1, bint ids, char** space) noexcept nogil:
+    """Room for the masks of the rows n0 ... n1 - 1."""
     m.I, m.P = 0 if ids else w.I, w.P
-    m.of_input = <real*>carve(space, N * m.I * sizeof(real) if m.input.threshold else 0)
-    m.of_state = <real*>carve(space, N * m.P * sizeof(real) if m.state.threshold else 0)
+    m.of_input = <real*>carve(space, (n1 - n0) * m.I * sizeof(real) if m.input.threshold else 0) - n0 * m.I
+    m.of_state = <real*>carve(space, (n1 - n0) * m.P * sizeof(real) if m.state.threshold else 0) - n0 * m.P
 
 
 cdef void start_masks(Masks* m, Py_ssize_t n0, Py_ssize_t n1) noexcept nogil:
@@ -39,9 +40,9 @@ cdef void start_masks(Masks* m, Py_ssize_t n0, Py_ssize_t n1) noexcept nogil:
     cdef Py_ssize_t n
     for n in range(n0, n1):
         if m.input.threshold:
-            draw_row(&m.input, row_key(&m.input, 0, n), m.of_input + (n - n0) * m.I, m.I)
+            draw_row(&m.input, row_key(&m.input, 0, n), m.of_input + n * m.I, m.I)
         if m.state.threshold:
-            draw_row(&m.state, row_key(&m.state, 0, n), m.of_state + (n - n0) * m.P, m.P)
+            draw_row(&m.state, row_key(&m.state, 0, n), m.of_state + n * m.P, m.P)
 
 
 cdef inline real scale_of(const Masks* m, Py_ssize_t n, int64_t symbol) noexcept nogil:

@@ -199,7 +199,7 @@ cdef void place_back_norm(Backward* b, char** space) noexcept nogil:
     cdef const Layout* a = &b.w.layout
     b.norm_row = 3 * row_of_panels(a) + 2 * b.state_row
     b.dproducts = <real*>carve(space, b.block.rows * row_of_panels(a) * sizeof(real))
-    b.norm_sums = <real*>carve(space, max(b.steps.N, 1) * b.norm_row * sizeof(real))
+    b.norm_sums = <real*>carve(space, max(b.n1 - b.n0, 1) * b.norm_row * sizeof(real)) - b.n0 * b.norm_row
 
 
 cdef void cell_backward(const Back* s) noexcept nogil:
@@ -296,8 +296,8 @@ cdef void give_norms(Backward* b) noexcept nogil:
     cdef const Layout* a = &b.w.layout
     cdef Py_ssize_t i, n, unit, at
     cdef int p, v, count
-    cdef real* sums = b.norm_sums
-    for n in range(1, b.steps.N):
+    cdef real* sums = b.norm_sums + b.n0 * b.norm_row
+    for n in range(1, b.n1 - b.n0):
         for i in range(b.norm_row):
             sums[i] += sums[n * b.norm_row + i]
     if b.d_norm_c != NULL:

@@ -110,21 +110,22 @@ cdef enum:
     INITIAL = -1  # the state before the sequence
     ZERO = -2     # a restart
 
-cdef void list_previous(const Steps* steps, bint reverse, Py_ssize_t s0, Py_ssize_t s1, int32_t* last,
-                        int32_t* previous) noexcept nogil:
-    """previous OUT [T, N] at the steps s0 ... s1 - 1: the step whose state a real step starts from, INITIAL or ZERO.
+cdef void list_previous(const Steps* steps, bint reverse, Py_ssize_t s0, Py_ssize_t s1, Py_ssize_t n0, Py_ssize_t n1,
+                        int32_t* last, int32_t* previous) noexcept nogil:
+    """The step whose state a real step starts from, INITIAL or ZERO, for the rows n0 ... n1 - 1 at the steps s0 ... s1 - 1.
 
-    last IN-OUT [N]: the rows' latest real steps, negative where there is none."""
+    previous OUT, that of row n of time t at t * (n1 - n0) + n; last IN-OUT, by rows: their latest real steps, negative
+    where there is none."""
     cdef Py_ssize_t s, t, k, n
     cdef int32_t latest
     for s in range(s0, s1):
         t = steps.T - 1 - s if reverse else s
-        for k in range(count_at(steps, t)):
+        for k in range(place_of(steps, t, n0), place_of(steps, t, n1)):
             n = rows_at(steps, t)[k]
             latest = max(last[n], <int32_t>INITIAL)
             if steps.resets != NULL and restarts(steps, reverse, t, n, latest):
                 latest = ZERO
-            previous[t * steps.N + n] = latest
+            previous[t * (n1 - n0) + n] = latest
             last[n] = <int32_t>t
 
 

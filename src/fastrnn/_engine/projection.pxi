@@ -36,14 +36,14 @@ cdef void project_hidden(Forward* f, int count) noexcept nogil:
 
 cdef void place_back_projection(Backward* b, char** space) noexcept nogil:
     cdef const Layout* a = &b.w.project_layout
-    cdef Py_ssize_t N = b.steps.N, M = b.block.rows
+    cdef Py_ssize_t M = b.block.rows
     b.projection.rows, b.projection.shares = M, b.block.shares
     place_block(&b.projection, a, b.w.H, space)
-    b.project = forward_panels(a, &a.state, b.w.H if b.steps.T * N > M else 0, space)
+    b.project = forward_panels(a, &a.state, b.w.H if has_several_blocks(b) else 0, space)
     b.hidden = <real*>carve(space, M * b.state_row * sizeof(real))
     b.hidden_rows = <const_row*>carve(space, M * sizeof(real*))
-    b.dhidden = <real*>carve(space, N * b.state_row * sizeof(real))
-    b.dhidden_rows = <real**>carve(space, N * sizeof(real*))
+    b.dhidden = <real*>carve_rows(b, b.state_row * sizeof(real), space)
+    b.dhidden_rows = <real**>carve_rows(b, sizeof(real*), space)
 
 
 cdef void start_back_projection(Backward* b) noexcept nogil:
@@ -51,7 +51,7 @@ cdef void start_back_projection(Backward* b) noexcept nogil:
     start_block(&b.projection, &b.w.project_layout, b.w.H)
     for m in range(b.block.rows):
         b.hidden_rows[m] = b.hidden + m * b.state_row
-    for n in range(b.steps.N):
+    for n in range(b.n0, b.n1):
         b.dhidden_rows[n] = b.dhidden + n * b.state_row
 
 

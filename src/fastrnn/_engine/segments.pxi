@@ -64,6 +64,14 @@ cdef class Half:
     cdef readonly cnp.ndarray h, c, gates   # uint16, as in `Kept`
 
 
+cdef Py_ssize_t segment_block(list weights, Py_ssize_t T, Py_ssize_t N):
+    """Steps of which segments are made: whole blocks of every layer."""
+    cdef Py_ssize_t block = 1
+    for w in weights:
+        block = max(block, block_steps_of(&(<Weights>w).pack, T, N))
+    return block
+
+
 def segment_sizes(list weights, int D, Py_ssize_t T, Py_ssize_t N, bint dropout):
     """Return the steps of a block and some bytes: of the states before a segment; of a step of a group that is run
     again; of the gradients that a step passes between its layers; of all that lies between bidirectional layers; of
@@ -74,11 +82,12 @@ def segment_sizes(list weights, int D, Py_ssize_t T, Py_ssize_t N, bint dropout)
     cdef Py_ssize_t state = L * D * (row + cell.has_c * units) + D * N * sizeof(int32_t)
     cdef Py_ssize_t step = row + (cell.has_c + saved_of(w)) * units
     cdef Py_ssize_t arrays = 2 if dropout else 1  # a masked one beside each that passes between layers
+    cdef Py_ssize_t block = segment_block(weights, T, N)
     if D == 1:
-        return block_steps(T, N), state, L * step + (L - 1) * (arrays - 1) * row, arrays * row if L > 1 else 0, 0, 0
+        return block, state, L * step + (L - 1) * (arrays - 1) * row, arrays * row if L > 1 else 0, 0, 0
     cdef Py_ssize_t outputs = T * D * row * (L - 1)
     cdef Py_ssize_t between = outputs + T * D * row * (min(L - 1, 2) + (arrays - 1) * (L > 1))
-    return block_steps(T, N), state, step, 0, between, 0 if dropout else outputs
+    return block, state, step, 0, between, 0 if dropout else outputs
 
 
 def segments_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cnp.ndarray y, cnp.ndarray h_final,
@@ -319,75 +328,99 @@ def segments_backward(list weights, int D, Segments tape, dy, dh, dc, dx, list g
 cdef descend_group(Segments tape, list weights, Py_ssize_t g, above, below, dh, dc, list gradients, cnp.ndarray dh0,
                    dc0, list watched, cnp.ndarray places):
     """The layers of a group through all segments, from the last step down."""
-    cdef list group = tape.groups[g], memory = [], rooms
-    cdef int d = group[0] % tape.D, l, layers = <int>len(group)
+    cdef list group = tape.groups[g], cuts = [], rooms
+    cdef int d = group[0] % tape.D, l, i, slices, layers = <int>len(group)
     cdef Py_ssize_t k, s, t0, steps, N = tape.plan.steps.N
     cdef Py_ssize_t P = tape.h.shape[3], h_size = N * P, c_size = N * (<Weights>weights[0]).pack.H
-    cdef Buffer list_memory = take(layers * sizeof(Backward))
-    cdef Backward* runs = <Backward*>list_memory.data
+    cdef Buffer list_memory = take(layers * MOST_SLICES * sizeof(Backward))
+    cdef Backward* passes = <Backward*>list_memory.data
+    cdef Backward whole
     cdef Backward* b
     cdef Rows rows
-    memset(runs, 0, layers * sizeof(Backward))
     for l in range(layers):
-        b, k = &runs[l], group[l]
+        memset(&whole, 0, sizeof(Backward))
+        b, k = &whole, group[l]
         b.masks = new_masks(tape.drawn, k)
         b.add, b.dh0, b.dc0 = d == 1, data_of(dh0) + k * h_size, part_of(optional(dc0, "dc0"), k, c_size)
         b.dh_final, b.dc_final = part_of(optional(dh, "dh"), k, h_size), part_of(optional(dc, "dc"), k, c_size)
-        memory.append(start_layer(b, tape, weights[k], tape.x if k < tape.D else None, gradients[k],
-                                 l > 0 or below is not None))
         if watched is not None:
             b.watched = rows_of(watched[k])
+        cuts.append(start_layer(b, tape, weights[k], tape.x if k < tape.D else None, gradients[k],
+                                l > 0 or below is not None, passes + l * MOST_SLICES))
     for s in range(tape.count - 1, -1, -1):
         rooms, t0, steps = restore(tape, weights, g, s), tape.time(s, d), tape.start(s + 1) - tape.start(s)
         for l in range(layers - 1, -1, -1):
-            b, k = &runs[l], group[l]
-            recall(b, weights[k], rooms[l])
-            if k < tape.D and places is not None:
-                b.ids, b.x = ids_of(places), input_rows(places)
-            b.last0 = tape.latest(s, d)
-            if l < layers - 1:
-                b.dy = window_of(passed, t0)  # which has to last through the descent
-            elif above is not None:
-                rows = rows_of(above)
-                b.dy = columns_of(&rows, d * P)
+            k, slices = group[l], slices_in(cuts[l])
             if l:
                 sent = pooled((steps, N, P))
-                b.dx = window_of(sent, t0)
-            elif below is not None:
-                b.dx = rows_of(below)
-            descend_segment(b, tape.start(s), tape.start(s + 1))
+            for i in range(slices):
+                b = &passes[l * MOST_SLICES + i]
+                recall(b, weights[k], rooms[l])
+                if k < tape.D and places is not None:
+                    b.ids, b.x = ids_of(places), input_rows(places)
+                b.last0 = tape.latest(s, d)
+                if l < layers - 1:
+                    b.dy = window_of(passed, t0)  # which has to last through the descent
+                elif above is not None:
+                    rows = rows_of(above)
+                    b.dy = columns_of(&rows, d * P)
+                if l:
+                    b.dx = window_of(sent, t0)
+                elif below is not None:
+                    b.dx = rows_of(below)
+            descend_segment(passes + l * MOST_SLICES, slices, tape.start(s), tape.start(s + 1))
             if l:
                 passed = sent if tape.dropout is None else dropped(sent, tape.dropout, group[l] - 1, t0)
     for l in range(layers):
-        end_backward(&runs[l])
+        for i in range(slices_in(cuts[l])):
+            end_backward(&passes[l * MOST_SLICES + i])
+        join(cuts[l])
 
 
-cdef Buffer start_layer(Backward* b, Segments tape, Weights w, x, list gradients, bint send):
-    """Settle how a layer and direction of a group is shared out, and lay its workspace out, which lasts to the end.
+cdef Cuts start_layer(Backward* whole, Segments tape, Weights w, x, list gradients, bint send, Backward* passes):
+    """Settle how a layer and direction of a group is shared out, and lay its workspaces out, which last to the end.
 
-    x: the input of the first layer, or None; send: whether the gradient of what it read is wanted."""
+    x: the input of the first layer, or None; send: whether the gradient of what it read is wanted; passes OUT: of its
+    slices."""
     cdef Py_ssize_t N = tape.plan.steps.N
     w.need_state_back()
-    b.w, b.steps = &w.pack, &tape.plan.steps
+    whole.w, whole.steps = &w.pack, &tape.plan.steps
     if x is not None:
-        b.ids = ids_of(x)
+        whole.ids = ids_of(x)
     if send:
         w.need_input_back()
-        b.dx.data = b.dh0  # until there is a segment: any place but none
-    give_into(b, gradients)
-    cdef int shares = shares_for(3 * layer_seconds(b.w, tape.steps, N, b.ids != NULL))
-    cdef Split split = split_of(shares, 1, N, step_seconds(b.w, N))
-    cdef Buffer memory = backward_memory(b, split, shares, tape.steps)
-    start_backward(b)
-    return memory
+        whole.dx.data = whole.dh0  # until there is a segment: any place but none
+    cdef int i, slices = slices_of(whole.w, tape.plan.steps.T, N)
+    cdef int shares = shares_for(3 * layer_seconds(whole.w, tape.steps, N, whole.ids != NULL))
+    cdef Split split = split_of(shares, 1, N, step_seconds(whole.w, N)) if slices == 1 else ALONE
+    cdef Cuts cuts = cut(whole, slices, split, shares, tape.steps, gradients, passes)
+    for i in range(slices):
+        start_backward(&passes[i])
+    return cuts
 
 
-cdef descend_segment(Backward* b, Py_ssize_t s0, Py_ssize_t s1):
+cdef struct Descending:
+    # the slices of a layer in a segment
+    Backward* passes
+    Py_ssize_t s0, s1
+
+
+cdef void descend_share(void* argument, int share, int rank) noexcept nogil:
+    cdef Descending* job = <Descending*>argument
+    cdef unsigned int mode = denormals_flush()
+    run_steps(&job.passes[share], job.s0, job.s1)
+    denormals_restore(mode)
+
+
+cdef descend_segment(Backward* passes, int slices, Py_ssize_t s0, Py_ssize_t s1):
+    cdef const Backward* b = &passes[0]
     cdef double seconds = 3 * layer_seconds(b.w, s1 - s0, b.steps.N, b.ids != NULL)
-    cdef unsigned int mode
+    cdef int shares = b.block.shares if slices == 1 else min(slices, shares_for(seconds))
+    cdef Descending job = Descending(passes, s0, s1)
+    cdef Team* team
     with nogil:
-        b.block.team = begin_region(b.block.shares, seconds)
-        mode = denormals_flush()
-        run_steps(b, s0, s1)
-        denormals_restore(mode)
-        end_region(b.block.team)
+        team = begin_region(shares, seconds)
+        if slices == 1:
+            passes[0].block.team = team
+        run_phase(team if slices > 1 else NULL, descend_share, &job, slices)
+        end_region(team)

@@ -184,8 +184,7 @@ def stack_backward(list weights, int D, list tape, dy, dh, dc, dx, list gradient
             run[d].dh0, run[d].dc0 = dh_out + k * N * P, part_of(dc_out, k, N * H)
             if watched is not None:
                 run[d].watched = rows_of(watched[k])
-            give_into(&run[d], gradients[k])
-        backward_layer(run, D)
+        backward_layer(run, D, gradients[layer * D:layer * D + D])
         above = below
         if dropout is not None and layer:
             above = dropped(below, dropout, layer - 1)
@@ -243,13 +242,14 @@ cdef give_into(Backward* b, list gradients):
     b.d_norm_c, b.db_norm_c = optional(d_norm_c, "d_norm_c"), optional(db_norm_c, "db_norm_c")
 
 
-cdef backward_layer(Backward* directions, int D):
+cdef backward_layer(Backward* directions, int D, list gradients):
     """Run the directions of a layer backwards, shared out as suits their shape."""
     cdef const Pack* w = directions[0].w
     cdef Py_ssize_t T = directions[0].steps.T, N = directions[0].steps.N
     cdef double seconds = 3 * D * layer_seconds(w, T, N, directions[0].ids != NULL)
-    cdef int d, shares = shares_for(seconds)
-    cdef Split split = split_of(shares, D, N, step_seconds(w, N))
+    cdef int d, slices = slices_of(w, T, N), shares = shares_for(seconds) if slices == 1 else min(slices, shares_for(seconds))
+    cdef Split split = split_of(shares, D, N, step_seconds(w, N)) if slices == 1 else ALONE
+    cdef Backward passes[2 * MOST_SLICES]
     cdef Rows below = directions[0].dx
     cdef cnp.ndarray second = None
     cdef list memory = []
@@ -258,38 +258,25 @@ cdef backward_layer(Backward* directions, int D):
         directions[1].dx = rows_of(second)
     for d in range(D):
         directions[d].add = d == 1 and second is None
-        memory.append(backward_memory(&directions[d], split, shares, T))
+        memory.append(cut(&directions[d], slices, split, shares, T, gradients[d], passes + d * slices))
     cdef Team* team
     cdef unsigned int mode
     with nogil:
         team = begin_region(shares, seconds)
         if split == SIDE_BY_SIDE:
-            run_phase(team, run_backward, directions, D)
+            run_phase(team, run_backward, passes, D)
             if below.data != NULL:
                 mode = denormals_flush()
-                add_input(directions)
+                add_input(passes)
                 denormals_restore(mode)
         else:
             for d in range(D):
-                directions[d].block.team = team
-                run_backward(directions, d, 0)
+                if slices == 1:
+                    passes[d].block.team = team
+                run_phase(team if slices > 1 else NULL, run_backward, passes + d * slices, slices)
         end_region(team)
-
-
-cdef Buffer backward_memory(Backward* b, Split split, int shares, Py_ssize_t span):
-    """The workspace of a backward pass, laid out for how it is shared out and how many steps are kept at once."""
-    cdef char* space = NULL
-    b.split, b.block.shares, b.span = split, 1 if split == SIDE_BY_SIDE else shares, span
-    if split == BY_UNITS and (b.w.normed or b.w.projected and b.masks.drawn):  # their gates, or masks, need whole rows
-        b.split = ALONE
-    b.state_row, b.carry_row = round_up(b.w.H, VLEN), round_up(b.w.P, VLEN)
-    b.input_row = round_up(b.w.I, VLEN)
-    b.block.rows = block_steps(b.steps.T, b.steps.N) * b.steps.N
-    place_backward(b, &space)
-    cdef Buffer memory = take(<size_t>space)
-    space = memory.data
-    place_backward(b, &space)
-    return memory
+    for cuts in memory:
+        join(cuts)
 
 
 cdef void add_input(Backward* directions) noexcept nogil:

@@ -9,7 +9,7 @@ cdef void see_states(Forward* f, Py_ssize_t t, int count) noexcept nogil:
     cdef int k
     for k in range(count):
         f.step.h_seen[k] = f.h_seen + k * P
-        multiply_row(f.h_seen + k * P, f.step.h_prev[k], f.masks.of_state + (rows[k] - f.n0) * P, P)
+        multiply_row(f.h_seen + k * P, f.step.h_prev[k], f.masks.of_state + rows[k] * P, P)
 
 
 cdef void carry_masked(Backward* b, const Span* s, const int32_t* rows, const Inner* inner) noexcept nogil:
