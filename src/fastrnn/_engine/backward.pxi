@@ -198,7 +198,8 @@ cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
     cdef const int32_t* rows = rows_at(b.steps, s.t)
     cdef Py_ssize_t k, n, m
     cdef Back back = begin_back(b, s)
-    cdef Py_ssize_t ahead = CELLS[w.cell].saved * w.H
+    cdef const Rows* kept = &b.gates_kept if CELLS[w.cell].saved else &b.h_kept
+    cdef Py_ssize_t ahead = max(CELLS[w.cell].saved, 1) * w.H
     cdef int32_t before
     for k in range(s.k0, s.k1):
         n, m = rows[k], s.m + k - s.k0
@@ -207,7 +208,7 @@ cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
         point_back(b, &back, s.t, n, m)
         before = previous_of(b, s.t, n)
         if b.far and b.t0 <= before < b.t1:  # no function of its own: compilers drop calls that only prefetch
-            prefetch_far(row_at(&b.gates_kept, before, n) + back.first, ahead)
+            prefetch_far(row_at(kept, before, n), ahead)
         if w.projected:  # everything that reaches h has gone through R already
             back.dh, back.dy, back.watched = b.dhidden_rows[s.n0 + k - s.k0], NULL, NULL
         elif b.masks.drawn:
@@ -468,6 +469,8 @@ cdef void send_share(void* argument, int share, int rank) noexcept nogil:
     gemm(end - first, b.dz_input + first, &inner, &b.w.input_back, 0, b.w.input_back.count, b.block.zero_rows, 0,
          b.dx_rows + first, TILE_VECTORS * VLEN)
     for m in range(first, end):
+        if m + AHEAD < end:
+            prefetch_row(row_at(&b.dx, b.t_of[m + AHEAD], b.n_of[m + AHEAD]), b.w.I)
         to = row_at(&b.dx, b.t_of[m], b.n_of[m])
         if b.masks.input.threshold:
             multiply_row(b.dx_rows[m], b.dx_rows[m], b.masks.of_input + b.n_of[m] * b.w.I, b.w.I)

@@ -46,12 +46,17 @@ cdef Cuts cut(const Backward* whole, int slices, Split split, int shares, Py_ssi
         b.block_steps, b.span, b.split = block_steps_of(b.w, b.steps.T, N), span, split
         b.block.shares = 1 if split == SIDE_BY_SIDE or slices > 1 else shares
         b.block.rows = b.block_steps * (b.n1 - b.n0)
-        b.far = split != BY_UNITS and span * N * CELLS[b.w.cell].saved * b.w.H * <Py_ssize_t>sizeof(real) > FAR_BYTES
+        b.far = split != BY_UNITS and span * N * kept_row(b.w) > FAR_BYTES
         if i:
             cuts.gradients.append(gradients_alike(gradients, b.ids != NULL))
         give_into(b, cuts.gradients[i])
         cuts.memory.append(backward_memory(b))
     return cuts
+
+
+cdef inline Py_ssize_t kept_row(const Pack* w) noexcept nogil:
+    """Bytes that the gates of a row read of what was kept, about."""
+    return max(CELLS[w.cell].saved, 1) * w.H * <Py_ssize_t>sizeof(real)
 
 
 cdef inline int slices_in(Cuts cuts):
