@@ -47,7 +47,7 @@ OPTIONS = {  # the class, and what is varied besides dropout of outputs and weig
     "gru-norm": ("GRU", {"layer_norm": True}),
 }
 every_option = pytest.mark.parametrize("option", OPTIONS)
-MANY_SEGMENTS = [(150, 21), (33, 97), (400, 9), (3, 1300)]  # N, T: blocks of 8, 22, 8 and 128 steps
+MANY_SEGMENTS = [(150, 21), (33, 97), (400, 9), (3, 1300)]  # N, T: blocks of 10, 22, 7 and 128 steps
 
 
 def rows(kind, N, T):

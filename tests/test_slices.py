@@ -30,7 +30,7 @@ OPTIONS = {
 }
 
 
-def rows_of(kind):
+def rows_of(kind, N, T):
     rng = np.random.default_rng(3)
     return {
         "full": {},
@@ -39,14 +39,14 @@ def rows_of(kind):
     }[kind]
 
 
-def call_of(layer, inputs="float", kind="mask"):
+def call_of(layer, inputs="float", kind="mask", N=N, T=T):
     width = (1 + layer.bidirectional) * (layer.proj_size or H)
     dtype = layer.dtype.name
     x = normal("x", N, T, I, dtype=dtype)
     if inputs == "ids":
         x = np.random.default_rng(0).integers(0, I, (N, T))
     state, dstate = state_like(layer, N, "s"), state_like(layer, N, "d")
-    return {"x": x, "state": state, "dy": normal("dy", N, T, width, dtype=dtype), "dstate": dstate, **rows_of(kind)}
+    return {"x": x, "state": state, "dy": normal("dy", N, T, width, dtype=dtype), "dstate": dstate, **rows_of(kind, N, T)}
 
 
 def assert_equals_reference(build, dtype, *batch):
@@ -65,6 +65,16 @@ def test_equals_reference(cell, inputs, kind, dtype):
         return make(cell, I, H, 2, bidirectional=True, dtype=dtype, seed=0, init=0.3, module=module)
 
     assert_equals_reference(build, dtype, inputs, kind)
+
+
+@pytest.mark.parametrize(("N", "T"), [(131, 13), (300, 11)])
+@pytest.mark.parametrize("inputs", ["float", "ids"])
+@pytest.mark.parametrize("cell", ["rnn-tanh", "lstm"])
+def test_four_and_eight_slices(cell, inputs, N, T):
+    def build(module, dtype):
+        return make(cell, I, H, 1, bidirectional=True, dtype=dtype, seed=0, init=0.3, module=module)
+
+    assert_equals_reference(build, "float64", inputs, "mask", N, T)
 
 
 @pytest.mark.parametrize("inputs", ["float", "ids"])

@@ -182,11 +182,13 @@ def test_bits(cell, drawn):
     assert_same_bits(np.concatenate(halves, axis=1), y)
 
 
-@pytest.mark.parametrize(("H", "N"), [(40, 64), (300, 2)], ids=["rows", "units"])
+@pytest.mark.parametrize(
+    ("H", "N", "T"), [(40, 64, 40), (40, 64, 11), (300, 2, 40)], ids=["slices", "rows", "units"]
+)
 @pytest.mark.parametrize("cell", ["rnn", "gru-before", "lstm-all", "lstm-projected"])
-def test_threads(cell, H, N):
+def test_threads(cell, H, N, T):
     layer = layer_of(cell, 20, H, init=0.1, **{**DRAWN["all"], "dropout": 0})
-    call, before, results = call_of(layer, N, 40, "float32"), fastrnn.get_num_threads(), []
+    call, before, results = call_of(layer, N, T, "float32"), fastrnn.get_num_threads(), []
     try:
         for count in (1, 2):
             fastrnn.set_num_threads(count)

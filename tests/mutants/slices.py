@@ -27,6 +27,11 @@ SLICES = [
         "range(1, slices_in(cuts))", "range(2, slices_in(cuts))",
         equals("gru"),
     ),
+    in_float64(
+        "slices-third-dropped", SLICES_FILE,
+        "range(1, slices_in(cuts))", "range(1, min(slices_in(cuts), 2))",
+        "test_slices.py::test_four_and_eight_slices[lstm-float-131-13]",
+    ),
     compiled(
         "slices-table-not-cleared", SLICES_FILE,
         "        arrays[0][...] = 0\n", "        pass\n",
@@ -39,7 +44,7 @@ SLICES = [
     ),
     compiled(
         "slices-by-threads", SLICES_FILE,
-        "    return <int>min(max(N // SLICE_ROWS, 2), MOST_SLICES)\n", "    return max(shares_for(1), 1)\n",
+        "    return slices\n", "    return min(slices, shares_for(1))\n",
         "test_shares.py::test_recurrent_layers[lstm-slices-full]",
     ),
     compiled(

@@ -7,14 +7,14 @@ cdef enum:
 
 
 cdef struct Backward:
-    # one layer and direction: its shape, its arrays and its workspace; R = n1 - n0. What there is for each of its rows of
-    # the batch is found by their numbers in the whole batch
+    # one layer and direction: its shape, its arrays and its workspace; R = n1 - n0. What there is for each of its rows
+    # of the batch is found by their numbers in the whole batch
     const Pack* w
     const Steps* steps
     Py_ssize_t n0, n1               # its rows of the batch: all, or those of a slice
     Py_ssize_t block_steps          # of a block, but for the first steps' one, which may be shorter
     Block block                     # its rows: those of a whole number of steps
-    Split split                     # of the time loop; the products of a block are always shared
+    Split split                     # of the time loop; the products of a block are shared besides
     Py_ssize_t state_row, carry_row, input_row  # H, P and I, rounded up to vectors
     bint reverse
     Py_ssize_t span                 # steps that are kept at once: all, or those of a segment
@@ -199,7 +199,6 @@ cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
     cdef Py_ssize_t k, n, m
     cdef Back back = begin_back(b, s)
     cdef const Rows* kept = &b.gates_kept if CELLS[w.cell].saved else &b.h_kept
-    cdef Py_ssize_t ahead = max(CELLS[w.cell].saved, 1) * w.H
     cdef int32_t before
     for k in range(s.k0, s.k1):
         n, m = rows[k], s.m + k - s.k0
@@ -208,7 +207,7 @@ cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
         point_back(b, &back, s.t, n, m)
         before = previous_of(b, s.t, n)
         if b.far and b.t0 <= before < b.t1:  # no function of its own: compilers drop calls that only prefetch
-            prefetch_far(row_at(kept, before, n), ahead)
+            prefetch_far(row_at(kept, before, n), read_of(w))
         if w.projected:  # everything that reaches h has gone through R already
             back.dh, back.dy, back.watched = b.dhidden_rows[s.n0 + k - s.k0], NULL, NULL
         elif b.masks.drawn:
@@ -235,6 +234,11 @@ cdef inline Back begin_back(const Backward* b, const Span* s) noexcept nogil:
     back.first, back.end = s.u0 * columns, min(s.u1 * columns, b.w.H)
     back.dz_step = b.block.rows * b.w.layout.width * VLEN
     return back
+
+
+cdef inline Py_ssize_t read_of(const Pack* w) noexcept nogil:
+    """Numbers of a row of the tape that its gates read, but for h and c of the step before."""
+    return max(CELLS[w.cell].saved, 1) * w.H
 
 
 cdef inline int32_t previous_of(const Backward* b, Py_ssize_t t, Py_ssize_t n) noexcept nogil:

@@ -126,7 +126,7 @@ cdef inline Py_ssize_t lists_of(const Forward* f) noexcept nogil:
 
 
 cdef enum:
-    FAR_BYTES = 1 << 21  # of input and output: more comes from far away
+    FAR_BYTES = 1 << 21  # of input and output, or of a tape: more comes from far away
     FAR_COLUMNS = 128    # of both: asking for shorter rows costs more than it gains
 
 

@@ -6,8 +6,8 @@ cdef struct Masks:
     bint drawn              # in training; else there are no masks, and zoneout goes by what it comes to on average
     Draw input, state       # variational dropout, as if all were at time 0
     Draw held_c, held_h     # zoneout: of the states that stay
-    real* of_input          # [R, I], found by the rows' numbers in the batch; but for ids, whose masks are drawn id by id
-    real* of_state          # [R, P], found likewise
+    real* of_input          # [N, I], but for ids, whose masks are drawn id by id; room for the rows of a run or pass alone
+    real* of_state          # [N, P], likewise
     Py_ssize_t I, P
 
 

@@ -188,7 +188,7 @@ cdef void normalise_cells(const Norm* norm, const Group* group, Py_ssize_t H, re
 
 # Backward. The gradient of y = g a / s, where a has mean 0 and s is its deviation, is with d = g dy and â = a / s
 # (d - mean(d) - â mean(d â)) / s. The gradients of gains and biases add up for each row of the batch by itself, in
-# norm_sums, so that no split of the rows matters: gain and bias of c, each [H, rounded up], then the gains of W x,
+# norm_sums, so that no sharing of the rows matters: gain and bias of c, each [H, rounded up], then the gains of W x,
 # those of U h' and the biases of the sums, each [panel][width * VLEN].
 
 cdef inline Py_ssize_t row_of_panels(const Layout* a) noexcept nogil:

@@ -112,7 +112,7 @@ cdef enum:
 
 cdef void list_previous(const Steps* steps, bint reverse, Py_ssize_t s0, Py_ssize_t s1, Py_ssize_t n0, Py_ssize_t n1,
                         int32_t* last, int32_t* previous) noexcept nogil:
-    """The step whose state a real step starts from, INITIAL or ZERO, for the rows n0 ... n1 - 1 at the steps s0 ... s1 - 1.
+    """The steps whose states the real steps s0 ... s1 - 1 of the rows n0 ... n1 - 1 start from, INITIAL or ZERO.
 
     previous OUT, that of row n of time t at t * (n1 - n0) + n; last IN-OUT, by rows: their latest real steps, negative
     where there is none."""

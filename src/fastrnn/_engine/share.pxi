@@ -1,4 +1,5 @@
-# Work shared out among threads: outputs are split, never sums, so that no bit depends on how many there are.
+# Work shared out among threads: outputs are split, never sums (but see slices.pxi), so that no bit depends on how many
+# there are.
 
 cdef enum Split:
     # how a time loop is shared out

@@ -1,26 +1,35 @@
-# A batch in slices, each a backward pass of its own over some of its rows, for layers of few weights: threads then share no
-# block of steps. What a core has written stays with it, where products for half of the weights with all the rows would
-# fetch the other half of these from the other core. The slices' gradients add up at the end.
+# A batch in slices, each a backward pass of its own over some of its rows, for layers of few weights: threads then share
+# no block of steps. What a core has written stays with it, where products for half of the weights with all the rows would
+# fetch the other half of these from the other core. The slices' gradients add up at the end, in their order.
 
 cdef enum:
     MOST_SLICES = 8
-    SLICE_ROWS = 32         # of the batch; half as many where there are no more, and fewer are not cut
-    SLICED_BYTES = 1 << 18  # of weights, at most: gradients of more do not stay near a core, and every slice has its own
+    SLICE_ROWS = 32         # of the batch, at least; where there are not two such but one, two halves of it
+    SLICED_BYTES = 1 << 18  # of weights, at most: gradients of more do not stay near a core, and each slice has its own
 
 
 cdef int slices_of(const Pack* w, Py_ssize_t T, Py_ssize_t N) noexcept nogil:
-    """Slices of a batch: by shape alone, since sums over its rows add up in their order."""
-    cdef Py_ssize_t weights = (w.I + w.P) * w.layout.gates * w.H
-    if N < SLICE_ROWS or T * N < 2 * BLOCK_ROWS or weights * <Py_ssize_t>sizeof(real) > SLICED_BYTES:
+    """Slices of a batch, a power of two: by shape alone, since sums over its rows add up in their order."""
+    cdef Py_ssize_t weights = (w.I + (w.P if w.layout.state.vectors else 0)) * w.layout.gates * w.H
+    cdef int slices = 2
+    if N < SLICE_ROWS or weights * <Py_ssize_t>sizeof(real) > SLICED_BYTES:
         return 1
-    return <int>min(max(N // SLICE_ROWS, 2), MOST_SLICES)
+    while slices < MOST_SLICES and N >= 2 * slices * SLICE_ROWS:
+        slices *= 2
+    while slices > 1 and T * N < slices * BLOCK_ROWS:  # each is worth its sums
+        slices //= 2
+    return slices
 
 
 cdef Py_ssize_t block_steps_of(const Pack* w, Py_ssize_t T, Py_ssize_t N) noexcept nogil:
     """Whole steps of a block: by shape alone, since sums over time add up in its order.
 
-    Of layers that read one batch those of one are a multiple of those of the other."""
-    return max(min(max(BLOCK_ROWS // N, 1) * slices_of(w, T, N) if N else T, T), 1)
+    Of layers that read one batch those of one are a multiple of those of the other, or all."""
+    cdef Py_ssize_t whole
+    if N == 0:
+        return max(T, 1)
+    whole = max(BLOCK_ROWS // N, 1)
+    return max(min(max(slices_of(w, T, N) * BLOCK_ROWS // N // whole, 1) * whole, T), 1)
 
 
 cdef class Cuts:
@@ -31,9 +40,9 @@ cdef class Cuts:
 
 cdef Cuts cut(const Backward* whole, int slices, Split split, int shares, Py_ssize_t span, list gradients,
               Backward* passes):
-    """The passes of the slices of a batch, ready to run; passes OUT [slices].
+    """The passes of the slices of a batch, ready to run.
 
-    span: how many steps are kept at once."""
+    span: how many steps are kept at once; passes OUT [slices]."""
     cdef Cuts cuts = Cuts.__new__(Cuts)
     cdef Py_ssize_t N = whole.steps.N
     cdef int i
@@ -46,17 +55,12 @@ cdef Cuts cut(const Backward* whole, int slices, Split split, int shares, Py_ssi
         b.block_steps, b.span, b.split = block_steps_of(b.w, b.steps.T, N), span, split
         b.block.shares = 1 if split == SIDE_BY_SIDE or slices > 1 else shares
         b.block.rows = b.block_steps * (b.n1 - b.n0)
-        b.far = split != BY_UNITS and span * N * kept_row(b.w) > FAR_BYTES
+        b.far = split != BY_UNITS and span * N * read_of(b.w) * <Py_ssize_t>sizeof(real) > FAR_BYTES
         if i:
             cuts.gradients.append(gradients_alike(gradients, b.ids != NULL))
         give_into(b, cuts.gradients[i])
         cuts.memory.append(backward_memory(b))
     return cuts
-
-
-cdef inline Py_ssize_t kept_row(const Pack* w) noexcept nogil:
-    """Bytes that the gates of a row read of what was kept, about."""
-    return max(CELLS[w.cell].saved, 1) * w.H * <Py_ssize_t>sizeof(real)
 
 
 cdef inline int slices_in(Cuts cuts):
@@ -74,8 +78,8 @@ cdef list gradients_alike(list gradients, bint ids):
 cdef Buffer backward_memory(Backward* b):
     """The workspace of a backward pass, laid out."""
     cdef char* space = NULL
-    if b.split == BY_UNITS and (b.w.normed or b.w.projected and b.masks.drawn):  # their gates, or masks, need whole rows
-        b.split = ALONE
+    if b.split == BY_UNITS and (b.w.normed or b.w.projected and b.masks.drawn):
+        b.split = ALONE  # their gates, or masks, need whole rows
     b.state_row, b.carry_row = round_up(b.w.H, VLEN), round_up(b.w.P, VLEN)
     b.input_row = round_up(b.w.I, VLEN)
     place_backward(b, &space)
@@ -98,6 +102,7 @@ cdef join(Cuts cuts):
                 continue
             to, more = data_of(cuts.gradients[0][k]), data_of(cuts.gradients[i][k])
             size = (<cnp.ndarray>cuts.gradients[0][k]).size
-            for j in range(size):
-                to[j] += more[j]
+            with nogil:
+                for j in range(size):
+                    to[j] += more[j]
     denormals_restore(mode)

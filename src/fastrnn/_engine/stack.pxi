@@ -247,18 +247,20 @@ cdef backward_layer(Backward* directions, int D, list gradients):
     cdef const Pack* w = directions[0].w
     cdef Py_ssize_t T = directions[0].steps.T, N = directions[0].steps.N
     cdef double seconds = 3 * D * layer_seconds(w, T, N, directions[0].ids != NULL)
-    cdef int d, slices = slices_of(w, T, N), shares = shares_for(seconds) if slices == 1 else min(slices, shares_for(seconds))
+    cdef int d, slices = slices_of(w, T, N), shares = shares_for(seconds)
     cdef Split split = split_of(shares, D, N, step_seconds(w, N)) if slices == 1 else ALONE
     cdef Backward passes[2 * MOST_SLICES]
     cdef Rows below = directions[0].dx
     cdef cnp.ndarray second = None
-    cdef list memory = []
+    cdef list cuts = []
+    if slices > 1:
+        shares = min(slices, shares)
     if split == SIDE_BY_SIDE and below.data != NULL:  # each writes its own, and the sum is made at the end
         second = pooled((T, N, w.I))
         directions[1].dx = rows_of(second)
     for d in range(D):
         directions[d].add = d == 1 and second is None
-        memory.append(cut(&directions[d], slices, split, shares, T, gradients[d], passes + d * slices))
+        cuts.append(cut(&directions[d], slices, split, shares, T, gradients[d], passes + d * slices))
     cdef Team* team
     cdef unsigned int mode
     with nogil:
@@ -275,8 +277,8 @@ cdef backward_layer(Backward* directions, int D, list gradients):
                     passes[d].block.team = team
                 run_phase(team if slices > 1 else NULL, run_backward, passes + d * slices, slices)
         end_region(team)
-    for cuts in memory:
-        join(cuts)
+    for d in range(D):
+        join(cuts[d])
 
 
 cdef void add_input(Backward* directions) noexcept nogil:
