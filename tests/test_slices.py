@@ -46,7 +46,8 @@ def call_of(layer, inputs="float", kind="mask", N=N, T=T):
     if inputs == "ids":
         x = np.random.default_rng(0).integers(0, I, (N, T))
     state, dstate = state_like(layer, N, "s"), state_like(layer, N, "d")
-    return {"x": x, "state": state, "dy": normal("dy", N, T, width, dtype=dtype), "dstate": dstate, **rows_of(kind, N, T)}
+    dy = normal("dy", N, T, width, dtype=dtype)
+    return {"x": x, "state": state, "dy": dy, "dstate": dstate, **rows_of(kind, N, T)}
 
 
 def assert_equals_reference(build, dtype, *batch):
