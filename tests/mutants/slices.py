@@ -28,6 +28,11 @@ SLICES = [
         equals("gru"),
     ),
     in_float64(
+        "slices-second-dropped-of-ids", SLICES_FILE,
+        "range(1, slices_in(cuts))", "range(2, slices_in(cuts))",
+        "test_slices.py::test_rows_of_ids_alone",
+    ),
+    in_float64(
         "slices-third-dropped", SLICES_FILE,
         "range(1, slices_in(cuts))", "range(1, min(slices_in(cuts), 2))",
         "test_slices.py::test_four_and_eight_slices[lstm-float-131-13]",
@@ -57,6 +62,11 @@ SLICES = [
         "slices-previous-of-another-row", BACKWARD,
         "    return b.previous[t * (b.n1 - b.n0) + n]\n", "    return b.previous[t * (b.n1 - b.n0) + n - (b.n0 > 0)]\n",
         equals("gru"),
+    ),
+    compiled(
+        "slices-workspaces-not-kept", ENGINE + "memory.pxi",
+        "KEPT = 256 ", "KEPT = 6 ",
+        "test_slices.py::test_a_repeated_call_allocates_nothing",
     ),
     in_float64(
         "slices-mask-of-another-row", ENGINE + "masks.pxi",
