@@ -17,6 +17,28 @@ ALWAYS_INLINE int panel_vectors(const Panels *b, int p) { return p == b->count -
 
 ALWAYS_INLINE Fill panel_fill(const Panels *b, int p) { return p == b->count - 1 ? b->fill : WHOLE; }
 
+/* Panels that one row takes at once. Of a matrix in a farther cache they are read fastest one after the other, as a single
+ * stream, where each has chains enough; and what is read panel by panel in turn, up and down, is found nearer: in the
+ * nearest cache a small panel, in the second the half of a matrix of few panels. */
+#define NEAR_PANEL 32768
+#define NEAR_MATRIX 49152
+#define FAR_MATRIX 524288
+ALWAYS_INLINE int panels_at_once(const Panels *b)
+{
+    const ptrdiff_t panel = b->panel_step * (ptrdiff_t)sizeof(real), matrix = b->count * panel;
+    if (VLEN * sizeof(real) == 64 && b->vectors >= 3 && panel <= NEAR_PANEL && matrix > NEAR_MATRIX) return 1;
+    return b->count <= PANELS_AT_ONCE && matrix > FAR_MATRIX ? PANELS_AT_ONCE / 2 : PANELS_AT_ONCE;
+}
+
+/* How many of the panels first ... end - 1 are next, up to `most` of one width; the last of them where `turned`. */
+ALWAYS_INLINE int next_panels(const Panels *b, int most, int first, int end, int turned)
+{
+    while (most > 1 && (most > end - first ||
+        ((turned ? end : first + most) == b->count && b->last != b->vectors)))
+        most /= 2;
+    return most;
+}
+
 /* A block of a panel that many row tiles read again stays in half of a 512 KB second-level cache. */
 #define BLOCK_BYTES 196608
 
@@ -32,7 +54,8 @@ ALWAYS_INLINE void panel_rows(ptrdiff_t rows, int vectors, Fill fill, const real
     }
 }
 
-/* out[m][panel p] = init[m][panel p] + sum over k of a[m][k] b[k][panel p], for m < rows and first_panel <= p < end_panel.
+/* out[m][panel p] = init[m][panel p] + sum over k of a[m][k] b[k][panel p], for m < rows and the panels from first_panel
+ * up to, without, end_panel; or, where that comes first, from the one before first_panel down to end_panel.
  * A panel's columns begin p * init_panel and p * out_panel behind init[m] and out[m]. The inner dimension is cut into
  * blocks, of which its tail is the last; out holds the partial sums, so the order of additions is the same as without. */
 static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const Panels *b, int first_panel,
@@ -43,10 +66,13 @@ static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const
     const ptrdiff_t length = whole_runs ? inner->runs : inner->run;
     const ptrdiff_t tail_a = inner->runs * inner->a_run, tail_b = inner->runs * inner->run * b->row_step;
     const Inner tail = {inner->tail_runs, inner->tail_run, inner->a_step, inner->tail_a_run, b->row_step, 0, 0, 0};
+    const int turned = first_panel > end_panel, most = rows == 1 ? panels_at_once(b) : 1;
+    int low = turned ? end_panel : first_panel, high = turned ? first_panel : end_panel;
     ptrdiff_t block = BLOCK_BYTES / (row_bytes * (whole_runs ? inner->run : 1));
     if (block < 1) block = 1;
     if (rows <= TILE_ROWS) block = length; /* each panel is read once: nothing to keep */
-    for (int p = first_panel; p < end_panel; p++) {
+    while (low < high) {
+        const int count = next_panels(b, most, low, high, turned), p = turned ? high - count : low;
         const int vectors = panel_vectors(b, p);
         const Fill fill = panel_fill(b, p);
         const real *panel = b->data + p * b->panel_step;
@@ -54,13 +80,14 @@ static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const
         ptrdiff_t from_panel = init_panel, first = 0;
         Inner part = *inner;
         part.b_step = b->row_step;
-        if (rows == 1 && p + 1 < end_panel && vectors == panel_vectors(b, p + 1)) {
-            tile_pair(vectors, a, 0, panel, &part, init, p * init_panel, out, p * out_panel,
+        if (turned) high = p;
+        else low = p + count;
+        if (count > 1) {
+            tile_across(count, vectors, a, 0, panel, &part, init, p * init_panel, out, p * out_panel,
                 (PanelSteps){b->panel_step, init_panel, out_panel});
             if (tail.runs)
-                tile_pair(vectors, a, tail_a, panel + tail_b, &tail, (const real *const *)out, p * out_panel, out,
-                    p * out_panel, (PanelSteps){b->panel_step, out_panel, out_panel});
-            p++;
+                tile_across(count, vectors, a, tail_a, panel + tail_b, &tail, (const real *const *)out, p * out_panel,
+                    out, p * out_panel, (PanelSteps){b->panel_step, out_panel, out_panel});
             continue;
         }
         do {

@@ -44,8 +44,13 @@ ALWAYS_INLINE int next_rows(ptrdiff_t left, int most)
     return (int)(left >= 2 * most ? most : left > most ? (left + 1) / 2 : left);
 }
 
-/* One row takes two panels at once, since the chains of one alone would wait for the multiply-adds before them: how far
- * the second panel's numbers lie behind the first's. */
+/* One row may take several panels at once, where the chains of one alone would wait for the multiply-adds before them: how
+ * far each panel's numbers lie behind those of the one before. */
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define PANELS_AT_ONCE 4
+#else
+#define PANELS_AT_ONCE 2
+#endif
 typedef struct {
     ptrdiff_t b, init, out;
 } PanelSteps;
@@ -54,7 +59,7 @@ typedef struct {
  * VLEN = 16, side by side) or of every one (33 units of each gate: the third panel holds one unit). */
 typedef enum { WHOLE, LAST_HALF, ALL_HALF } Fill;
 
-#define UNROLL _Pragma("GCC unroll 12")
+#define UNROLL _Pragma("GCC unroll 16")
 
 /* Steps of k that a tile ends row by row, each row's stores among the multiply-adds of the next: 24 stores of 512 bits at
  * once keep a Zen 4 waiting for as many multiply-adds. */
@@ -87,7 +92,7 @@ ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels
 {
     const int halves = fill == WHOLE ? 0 : fill == LAST_HALF ? 1 : vectors, whole = panels * vectors - halves;
     const int late = rows >= vectors && panels == 1 ? LATE : 0;
-    vec acc[MOST_ROWS][2 * TILE_VECTORS];
+    vec acc[MOST_ROWS][PANELS_AT_ONCE * TILE_VECTORS];
     hvec acc_half[MOST_ROWS][TILE_VECTORS];
     const real *row[MOST_ROWS];
     const ptrdiff_t a_step = inner->a_step, b_step = inner->b_step;
@@ -200,16 +205,18 @@ ALWAYS_INLINE void tile(int rows, int vectors, Fill fill, const real *const *a, 
     TILES[HALVES ? fill : WHOLE][vectors - 1][rows - 1](a, a_offset, b, inner, init, init_offset, out, out_offset);
 }
 
-/* The same for one row and two whole panels. */
-static void tile_pair(int vectors, const real *const *a, ptrdiff_t a_offset, const real *b, const Inner *inner,
-    const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset, PanelSteps step)
+/* The same for one row and 2 ... PANELS_AT_ONCE whole panels, a power of two. */
+static void tile_across(int panels, int vectors, const real *const *a, ptrdiff_t a_offset, const real *b,
+    const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset, PanelSteps step)
 {
-    switch (vectors) {
-    case 1: tile_body(1, 1, 2, WHOLE, a, a_offset, b, inner, init, init_offset, out, out_offset, step); break;
-    case 2: tile_body(1, 2, 2, WHOLE, a, a_offset, b, inner, init, init_offset, out, out_offset, step); break;
-    case 3: tile_body(1, 3, 2, WHOLE, a, a_offset, b, inner, init, init_offset, out, out_offset, step); break;
-    default: tile_body(1, 4, 2, WHOLE, a, a_offset, b, inner, init, init_offset, out, out_offset, step);
+#define ACROSS(vectors, panels)                                                                                        \
+    case vectors: tile_body(1, vectors, panels, WHOLE, a, a_offset, b, inner, init, init_offset, out, out_offset, step); break;
+    if (panels == 2) {
+        switch (vectors) { UP_TO_4(ACROSS, 2) }
+    } else {
+        switch (vectors) { UP_TO_4(ACROSS, PANELS_AT_ONCE) }
     }
+#undef ACROSS
 }
 
 #endif

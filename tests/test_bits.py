@@ -51,6 +51,23 @@ def test_a_row_does_not_depend_on_its_batch(cell, I, H, dtype):
 
 @every_dtype
 @every_cell
+@pytest.mark.parametrize("H", [50, 100, 200])
+def test_a_row_alone_has_its_gradients(cell, H, dtype):
+    """Alone, a row takes one panel at a time, two or four, as they lie near or far, every other step from the last on."""
+    layer = make(cell, 20, H, dtype=dtype, seed=0)
+    x, state = normal("x", 3, 4, 20, dtype=dtype), state_like(layer, 3, "s")
+    dy, dstate = normal("dy", 3, 4, H, dtype=dtype), state_like(layer, 3, "ds")
+    batch = run(layer, x, state, dy, dstate)
+    for n in range(3):
+        alone = run(layer, x[[n]], rows_of(state, [n]), dy[[n]], rows_of(dstate, [n]))
+        for name in ("y", "dx"):
+            assert_same_bits(alone[name][0], batch[name][n], name)
+        for name in ("h", "c", "dh", "dc") if "c" in batch else ("h", "dh"):
+            assert_same_bits(alone[name][:, 0], batch[name][:, n], name)
+
+
+@every_dtype
+@every_cell
 @pytest.mark.parametrize(("I", "H"), SIZES)
 def test_a_sequence_may_be_cut(cell, I, H, dtype):
     """One direction: pieces that hand on their state give the bits of the whole, single steps included."""

@@ -210,14 +210,29 @@ TILES = [
     ),
     compiled(
         "tail-of-a-pair-is-that-of-its-first-panel", "csrc/gemm.h",
-        "p * out_panel, (PanelSteps){b->panel_step, out_panel, out_panel});",
-        "p * out_panel, (PanelSteps){0, out_panel, out_panel});",
+        "out, p * out_panel, (PanelSteps){b->panel_step, out_panel, out_panel});",
+        "out, p * out_panel, (PanelSteps){0, out_panel, out_panel});",
         "test_cells.py::test_long_sums[3-130-1-4-rnn-tanh-float32]",
     ),
     compiled(
         "second-panel-of-a-pair-starts-as-the-first", "csrc/tile.h",
         "init_offset + (v / vectors) * step.init", "init_offset + 0 * step.init",
         equations("lstm"),
+    ),
+    compiled(
+        "panels-are-not-turned", "csrc/gemm.h",
+        "p = turned ? high - count : low;", "p = low;",
+        "test_bits.py::test_a_row_alone_has_its_gradients[200-lstm-float32]",
+    ),
+    compiled(
+        "turned-step-begins-at-its-first-panel", "src/fastrnn/_engine/forward.pxi",
+        "p = high - count if s.f.turned else low", "p = low",
+        equations("lstm"),
+    ),
+    compiled(
+        "turned-groups-skip-the-first", "src/fastrnn/_engine/forward.pxi",
+        "group.panel = high = high - group.panels", "group.panel, high = low, high - group.panels",
+        "test_bits.py::test_a_row_does_not_depend_on_its_batch[33-65-lstm-float32]",
     ),
     compiled(
         "tanh-is-one-too-soon", "csrc/vmath.h",

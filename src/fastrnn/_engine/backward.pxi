@@ -285,7 +285,7 @@ cdef void step_candidate(Backward* b, const Span* s) noexcept nogil:
 
 
 cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
-    """dh of the step before: after every unit's dz."""
+    """dh of the step before: after every unit's dz. Every other step turns round, as forward."""
     cdef const int32_t* rows = rows_at(b.steps, s.t)
     cdef Py_ssize_t k, columns = TILE_VECTORS * VLEN, first = s.q0 * columns, c_first = s.u0 * columns
     cdef size_t width = (min(s.q1 * columns, b.carry_row) - first) * sizeof(real)
@@ -297,7 +297,8 @@ cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
     if b.masks.state.threshold:
         carry_masked(b, s, rows, &inner)
     elif b.w.layout.state.vectors:
-        gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, s.q0, s.q1, <const_row*>dh, columns, dh, columns)
+        gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, s.q1 if s.t & 1 else s.q0, s.q0 if s.t & 1 else s.q1,
+             <const_row*>dh, columns, dh, columns)
     for k in range(s.k0, s.k1):
         if previous_of(b, s.t, rows[k]) == ZERO:
             memset(b.dh + rows[k] * b.carry_row + first, 0, width)

@@ -66,8 +66,10 @@ cdef extern from "gemm.h" nogil:
     Fill panel_fill(const Panels* b, int p)
     void tile(int rows, int vectors, Fill fill, const_row* a, Py_ssize_t a_offset, const real* b,
               const Inner* inner, const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset)
-    void tile_pair(int vectors, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
-                   const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset, PanelSteps step)
+    void tile_across(int panels, int vectors, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
+                     const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset, PanelSteps step)
+    int panels_at_once(const Panels* b)
+    int next_panels(const Panels* b, int most, int first, int end, bint turned)
     void gemm(Py_ssize_t rows, const_row* a, const Inner* inner, const Panels* b, int first_panel, int end_panel,
               const_row* init, Py_ssize_t init_panel, real** out, Py_ssize_t out_panel)
 

@@ -31,6 +31,7 @@ cdef struct Forward:
     Py_ssize_t s0, s1               # its steps, in the order of the pass
     Py_ssize_t chunk                # steps whose input is projected at once
     bint reverse, keep
+    bint turned                     # this step goes through its panels from the last to the first
     bint scan                       # panel by panel through the steps of a chunk
     bint far                        # what is read and written does not stay in cache
     const real* y_ahead             # then the next step's output [R, P], or NULL
@@ -373,13 +374,17 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
     cdef Forward* f = s.f
     cdef const Layout* a = &f.w.layout
     cdef Group group
-    cdef int p, m, k, row, most_panels = max(GROUP_ROWS // max(s.count, 1), 1), most_rows = rows_of_group(s.count)
+    cdef int m, k, row, most_panels = max(GROUP_ROWS // max(s.count, 1), 1), most_rows = rows_of_group(s.count)
     cdef int saved = 0 if f.gates_ahead == NULL else CELLS[f.w.cell].saved
     cdef Py_ssize_t first, columns
-    cdef int end = share_end(a.count, f.shares, share)
-    for p from share_end(a.count, f.shares, share - 1) <= p < end by most_panels:
-        group.panel, group.panels = p, min(most_panels, end - p)
-        first, columns = p * a.units * VLEN, group.panels * a.units * VLEN
+    cdef int low = share_end(a.count, f.shares, share - 1), high = share_end(a.count, f.shares, share)
+    while low < high:
+        group.panels = min(most_panels, high - low)
+        if f.turned:
+            group.panel = high = high - group.panels
+        else:
+            group.panel, low = low, low + group.panels
+        first, columns = group.panel * a.units * VLEN, group.panels * a.units * VLEN
         for row from 0 <= row < s.count by most_rows:
             group.row, group.rows = row, min(most_rows, s.count - row)
             for m in range(row, row + group.rows if f.far else row):
@@ -416,20 +421,25 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
     cdef const Panels* b = s.b
     cdef const_row* h = s.h + group.row
     cdef const_row* inputs = step.inputs + group.row
-    cdef int p, m, vectors, most, count, q = 0, offset = s.part.first * VLEN
+    cdef int p, m, vectors, most, count, offset = s.part.first * VLEN, at_once = panels_at_once(b) if group.rows == 1 else 1
+    cdef int low = group.panel, high = low + group.panels
     cdef real** out
     cdef Inner inner = run_of(s.f.w.P if s.started else 0)
-    cdef PanelSteps pair
+    cdef PanelSteps steps
     inner.b_step = b.row_step
-    pair.b, pair.init, pair.out = b.panel_step, step.input_step, TILE_STEP * VLEN
-    while q < group.panels:
-        p = group.panel + q
+    steps.b, steps.init, steps.out = b.panel_step, step.input_step, TILE_STEP * VLEN
+    while low < high:
+        count = next_panels(b, at_once, low, high, s.f.turned)
+        p = high - count if s.f.turned else low
+        if s.f.turned:
+            high = p
+        else:
+            low = p + count
         vectors = panel_vectors(b, p)
-        out = stack_rows + q * group.rows
-        if group.rows == 1 and q + 1 < group.panels and panel_vectors(b, p + 1) == vectors:
-            tile_pair(vectors, h, 0, b.data + p * b.panel_step, &inner, inputs, p * step.input_step + offset,
-                      out, offset, pair)
-            q += 2
+        out = stack_rows + (p - group.panel) * group.rows
+        if count > 1:
+            tile_across(count, vectors, h, 0, b.data + p * b.panel_step, &inner, inputs, p * step.input_step + offset,
+                        out, offset, steps)
             continue
         most, m = tile_rows(vectors), 0
         while m < group.rows:
@@ -437,13 +447,14 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
             tile(count, vectors, panel_fill(b, p), h + m, 0, b.data + p * b.panel_step, &inner,
                  inputs + m, p * step.input_step + offset, out + m, offset)
             m += count
-        q += 1
 
 
 cdef void sweep_cell(Forward* f, Py_ssize_t t, int count, bint started) noexcept nogil:
-    """The products and gates of a step."""
+    """The products and gates of a step. Every other one turns round: its first weights are those that the step before read
+    last, and still in the nearer caches."""
     cdef const Pack* w = f.w
     cdef const Layout* a = &w.layout
+    f.turned = t & 1
     if f.masks.state.threshold:
         see_states(f, t, count)
     if overwrites_cells(f):
