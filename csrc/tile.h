@@ -112,21 +112,27 @@ ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels
                     x[r] = v_set(row[r][k]);
                 UNROLL for (int v = 0; v < whole; v++) {
                     vec w = v_load(b + (v / vectors) * step.b + (v % vectors) * VLEN);
+                    if (rows > 1) IN_REGISTER(w);
                     UNROLL for (int r = 0; r < rows; r++)
                         acc[r][v] = v_fma(x[r], w, acc[r][v]);
                 }
                 UNROLL for (int v = 0; v < halves; v++) {
                     hvec w = h_load(b + (whole + v) * VLEN);
+                    if (rows > 1) IN_REGISTER(w);
                     UNROLL for (int r = 0; r < rows; r++)
                         acc_half[r][v] = h_fma(v_lower(x[r]), w, acc_half[r][v]);
                 }
             } else {
                 vec w[TILE_VECTORS];
                 hvec w_half[TILE_VECTORS];
-                UNROLL for (int v = 0; v < whole; v++)
+                UNROLL for (int v = 0; v < whole; v++) {
                     w[v] = v_load(b + v * VLEN);
-                UNROLL for (int v = 0; v < halves; v++)
+                    if (rows > 1) IN_REGISTER(w[v]);
+                }
+                UNROLL for (int v = 0; v < halves; v++) {
                     w_half[v] = h_load(b + (whole + v) * VLEN);
+                    if (rows > 1) IN_REGISTER(w_half[v]);
+                }
                 UNROLL for (int r = 0; r < rows; r++)
                     TILE_ROW_ADD(r, k, w, w_half)
             }

@@ -64,6 +64,15 @@ static inline vec v_set(real a) { return a; }
 ALWAYS_INLINE vec v_load(const real *p) { return *(const vec_unaligned *)p; }
 ALWAYS_INLINE void v_store(real *p, vec a) { *(vec_unaligned *)p = a; }
 
+/* The value in a register, for a load that several operations share: compilers would rather repeat it in each of them. */
+#if defined(__GNUC__) && defined(__AVX512F__)
+#define IN_REGISTER(value) __asm__("" : "+v"(value))
+#elif defined(__GNUC__) && defined(__SSE2__)
+#define IN_REGISTER(value) __asm__("" : "+x"(value))
+#else
+#define IN_REGISTER(value) ((void)0)
+#endif
+
 ALWAYS_INLINE vbits v_bits(vec a) { vbits b; memcpy(&b, &a, sizeof b); return b; }
 ALWAYS_INLINE vec v_real(vbits b) { vec a; memcpy(&a, &b, sizeof a); return a; }
 
