@@ -250,28 +250,33 @@ static inline void copy_row(real *to, const real *from, ptrdiff_t count)
     if (j < count) v_store_n(to + j, v_load_n(from + j, (int)(count - j)), (int)(count - j));
 }
 
+/* Compilers drop calls of functions that only prefetch, unless told that they do something. */
+#if defined(__GNUC__) && defined(__SSE2__)
+#define PREFETCH_NEAR(p) __asm__ volatile("prefetcht0 %0" : : "m"(*(p)))
+#define PREFETCH_FAR(p) __asm__ volatile("prefetcht1 %0" : : "m"(*(p)))
+#elif defined(__GNUC__)
+#define PREFETCH_NEAR(p) __builtin_prefetch(p)
+#define PREFETCH_FAR(p) __builtin_prefetch(p, 0, 2)
+#else
+#define PREFETCH_NEAR(p) ((void)(p))
+#define PREFETCH_FAR(p) ((void)(p))
+#endif
+#define PER_LINE (LINE_BYTES / (ptrdiff_t)sizeof(real))
+
 /* Ask for a row of `count` numbers ahead of its use. Rows of a batch-first array lie T rows apart, a pattern that the
  * hardware's prefetchers do not follow; from the ninth cache line on a row is its own stream, which they do. */
 ALWAYS_INLINE void prefetch_row(const real *p, ptrdiff_t count)
 {
-#if defined(__GNUC__)
-    const ptrdiff_t line = LINE_BYTES / (ptrdiff_t)sizeof(real), end = count < 8 * line ? count : 8 * line;
-    for (ptrdiff_t j = 0; j < end; j += line)
-        __builtin_prefetch(p + j);
-#else
-    (void)p, (void)count;
-#endif
+    const ptrdiff_t end = count < 8 * PER_LINE ? count : 8 * PER_LINE;
+    for (ptrdiff_t j = 0; j < end; j += PER_LINE)
+        PREFETCH_NEAR(p + j);
 }
 
 /* Ask for all of a row that is needed much later: into the second-level cache. */
 ALWAYS_INLINE void prefetch_far(const real *p, ptrdiff_t count)
 {
-#if defined(__GNUC__)
-    for (ptrdiff_t j = 0; j < count; j += LINE_BYTES / (ptrdiff_t)sizeof(real))
-        __builtin_prefetch(p + j, 0, 2);
-#else
-    (void)p, (void)count;
-#endif
+    for (ptrdiff_t j = 0; j < count; j += PER_LINE)
+        PREFETCH_FAR(p + j);
 }
 
 #endif

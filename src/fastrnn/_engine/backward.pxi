@@ -3,6 +3,7 @@
 # the parameters) and the gradient of the input are products over blocks of whole steps, from the last step down.
 
 cdef enum:
+    FAR_TAPE = 1 << 19  # bytes of a tape, but for the states: of more the rows of a step are asked for a step ahead
     BLOCK_ROWS = 384  # rows of a block; their gradients of the pre-activations stay in cache until they are used up
 
 
@@ -202,12 +203,12 @@ cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
     cdef int32_t before
     for k in range(s.k0, s.k1):
         n, m = rows[k], s.m + k - s.k0
-        if b.dy.data != NULL and k + AHEAD < s.k1:
-            prefetch_row(row_at(&b.dy, s.t, rows[k + AHEAD]) + back.first, back.end - back.first)
         point_back(b, &back, s.t, n, m)
         before = previous_of(b, s.t, n)
-        if b.far and b.t0 <= before < b.t1:  # no function of its own: compilers drop calls that only prefetch
+        if b.far and b.t0 <= before < b.t1:
             prefetch_far(row_at(kept, before, n), read_of(w))
+            if b.dy.data != NULL:
+                prefetch_far(row_at(&b.dy, before, n), w.P)
         if w.projected:  # everything that reaches h has gone through R already
             back.dh, back.dy, back.watched = b.dhidden_rows[s.n0 + k - s.k0], NULL, NULL
         elif b.masks.drawn:

@@ -127,7 +127,7 @@ cdef inline Py_ssize_t lists_of(const Forward* f) noexcept nogil:
 
 
 cdef enum:
-    FAR_BYTES = 1 << 21  # of input and output, or of a tape: more comes from far away
+    FAR_BYTES = 1 << 21  # of input and output: more comes from far away
     FAR_COLUMNS = 128    # of both: asking for shorter rows costs more than it gains
 
 
@@ -374,9 +374,7 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
     cdef Forward* f = s.f
     cdef const Layout* a = &f.w.layout
     cdef Group group
-    cdef int m, k, row, most_panels = max(GROUP_ROWS // max(s.count, 1), 1), most_rows = rows_of_group(s.count)
-    cdef int saved = 0 if f.gates_ahead == NULL else CELLS[f.w.cell].saved
-    cdef Py_ssize_t first, columns
+    cdef int row, most_panels = max(GROUP_ROWS // max(s.count, 1), 1), most_rows = rows_of_group(s.count)
     cdef int low = share_end(a.count, f.shares, share - 1), high = share_end(a.count, f.shares, share)
     while low < high:
         group.panels = min(most_panels, high - low)
@@ -384,17 +382,8 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
             group.panel = high = high - group.panels
         else:
             group.panel, low = low, low + group.panels
-        first, columns = group.panel * a.units * VLEN, group.panels * a.units * VLEN
         for row from 0 <= row < s.count by most_rows:
             group.row, group.rows = row, min(most_rows, s.count - row)
-            for m in range(row, row + group.rows if f.far else row):
-                if f.y_ahead != NULL:  # no function of its own: compilers drop calls that only prefetch
-                    prefetch_far(f.y_ahead + m * f.y.n_step + first, min(columns, f.w.P - first))
-                for k in range(saved):
-                    prefetch_far(f.gates_ahead + m * f.gates_kept.n_step + k * f.w.H + first,
-                                 min(columns, f.w.H - first))
-                if f.x_ahead != NULL:
-                    prefetch_far(f.x_ahead + m * f.x.n_step + first, min(columns, f.w.I - first))
             if s.part.vectors:
                 multiply(s, &group, f.stack_rows + share * GROUP_ROWS)
             s.gates(&f.step, &group, f.stack + share * GROUP_ROWS * TILE_STEP * VLEN)
@@ -412,26 +401,42 @@ cdef void aim_ahead(Forward* f, Py_ssize_t s) noexcept nogil:
         f.x_ahead = row_at(&f.x, time_of(s + f.chunk, f.steps.T, f.reverse), f.n0)
 
 
+cdef void ask_ahead(const Forward* f, int panel, int panels, int row, int rows) noexcept nogil:
+    """Ask for what some rows of these panels' units will need, but for the weights."""
+    cdef Py_ssize_t r, first = panel * f.w.layout.units * VLEN, columns = panels * f.w.layout.units * VLEN
+    cdef int k, saved = 0 if f.gates_ahead == NULL else CELLS[f.w.cell].saved
+    for r in range(row, row + rows):
+        if f.y_ahead != NULL:
+            prefetch_far(f.y_ahead + r * f.y.n_step + first, min(columns, f.w.P - first))
+        for k in range(saved):
+            prefetch_far(f.gates_ahead + r * f.gates_kept.n_step + k * f.w.H + first, min(columns, f.w.H - first))
+        if f.x_ahead != NULL:
+            prefetch_far(f.x_ahead + r * f.x.n_step + first, min(columns, f.w.I - first))
+
+
 cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexcept nogil:
     """The tiles of a group, into the stack."""
-    if s.f.w.storage != FULL_PRECISION:
+    cdef const Forward* f = s.f
+    if f.w.storage != FULL_PRECISION:
+        if f.far:
+            ask_ahead(f, group.panel, group.panels, group.row, group.rows)
         multiply_low(s, group, stack_rows)
         return
-    cdef const Step* step = &s.f.step
+    cdef const Step* step = &f.step
     cdef const Panels* b = s.b
     cdef const_row* h = s.h + group.row
     cdef const_row* inputs = step.inputs + group.row
     cdef int p, m, vectors, most, count, offset = s.part.first * VLEN, at_once = panels_at_once(b) if group.rows == 1 else 1
     cdef int low = group.panel, high = low + group.panels
     cdef real** out
-    cdef Inner inner = run_of(s.f.w.P if s.started else 0)
+    cdef Inner inner = run_of(f.w.P if s.started else 0)
     cdef PanelSteps steps
     inner.b_step = b.row_step
     steps.b, steps.init, steps.out = b.panel_step, step.input_step, TILE_STEP * VLEN
     while low < high:
-        count = next_panels(b, at_once, low, high, s.f.turned)
-        p = high - count if s.f.turned else low
-        if s.f.turned:
+        count = next_panels(b, at_once, low, high, f.turned)
+        p = high - count if f.turned else low
+        if f.turned:
             high = p
         else:
             low = p + count
@@ -444,6 +449,8 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
         most, m = tile_rows(vectors), 0
         while m < group.rows:
             count = next_rows(group.rows - m, most)
+            if f.far:
+                ask_ahead(f, p, 1, group.row + m, count)
             tile(count, vectors, panel_fill(b, p), h + m, 0, b.data + p * b.panel_step, &inner,
                  inputs + m, p * step.input_step + offset, out + m, offset)
             m += count
