@@ -209,6 +209,19 @@ def test_gates_of_a_row_with_holes(cell):
             assert not any(value[n][~mask[n]].any() for value in part.values())
 
 
+@pytest.mark.parametrize("width", [64, 63])
+@every_cell
+def test_gates_of_a_large_tape(cell, width):
+    """Short rows of more than 4 MB of gates go past the caches where they are whole lines; a part of the batch stays in."""
+    layer = make(cell, I, width, seed=0)
+    x, dy = normal("x", 96, 50, I), normal("dy", 96, 50, width)
+    _, _, tape = layer.forward(x)
+    _, _, part = layer.forward(x[:24])
+    gates, expected = tape.gates()[0], part.gates()[0]
+    assert_same_bits({name: value[:24] for name, value in gates.items()}, expected)
+    assert_same_bits(layer.backward(tape, dy)[0][:24], layer.backward(part, dy[:24])[0])
+
+
 @every_cell
 def test_gates_are_copies(cell):
     layer = make(cell, I, H, 2, seed=0)

@@ -13,6 +13,11 @@ CELLS = [
         "dc * i * slope_in(plain, TANH, &t.g, g)", "dc * i * (2 - slope_in(plain, TANH, &t.g, g))",
         differences("lstm"),
     ),
+    Mutant(
+        "gates-past-the-caches-twice-as-large", ENGINE + "cells.pxi",
+        "        v_stream(to, a)\n", "        v_stream(to, a + a)\n",
+        "test_tape.py::test_gates_of_a_large_tape[gru-64]", "float32", "avx512",
+    ),
     compiled(
         "lstm-cell-gradient-gate", ENGINE + "lstm.pxi",
         "        dc = dc * f\n", "        dc = dc * i\n",

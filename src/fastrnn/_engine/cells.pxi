@@ -18,7 +18,15 @@ cdef struct Step:
     real** c               # OUT [rows] -> [H], LSTM
     real** y               # OUT [rows] -> [H], which may be h
     real** gates           # OUT [rows] -> [saved * H], NULL in inference
+    bint stream            # these past the caches, line by line
     real* reset_h          # OUT [rows, H], r * h of the GRU with reset before
+
+cdef inline void keep_gate(real* to, vec a, int n, bint stream) noexcept nogil:
+    if stream:
+        v_stream(to, a)
+    else:
+        v_store_n(to, a, n)
+
 
 cdef struct Back:
     # one row of the backward pass, units first ... end - 1: whole panels, the last ones up to H

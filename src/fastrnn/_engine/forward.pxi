@@ -138,6 +138,17 @@ cdef inline bint reaches_far(const Forward* f) noexcept nogil:
 
 
 cdef enum:
+    FAR_GATES = 1 << 22  # bytes of the gates of a tape: of more, in rows too short to ask for, each store would wait for its line
+
+
+cdef inline bint passes_caches(const Forward* f) noexcept nogil:
+    """Whether gates are stored past the caches: where a vector is a whole line."""
+    cdef Py_ssize_t numbers = (f.s1 - f.s0) * f.steps.N * CELLS[f.w.cell].saved * f.w.H
+    return (f.gates_kept.data != NULL and numbers * <Py_ssize_t>sizeof(real) > FAR_GATES and f.w.H < FAR_COLUMNS
+            and VLEN * sizeof(real) == LINE_BYTES and f.w.H % VLEN == 0 and starts_line(f.gates_kept.data))
+
+
+cdef enum:
     FAR_WEIGHTS = 1 << 24  # bytes of both matrices: more comes from memory in every chunk
 
 
@@ -156,6 +167,7 @@ cdef void start_forward(Forward* f) noexcept nogil:
     memset(f.zeros, 0, (w.H + TILE_VECTORS * VLEN) * sizeof(real))
     if f.gates_kept.data == NULL:
         f.step.gates = NULL
+    f.step.stream = passes_caches(f)
     for m in range(f.shares * GROUP_ROWS):
         f.stack_rows[m] = f.stack + m * TILE_STEP * VLEN
     for r in range(R):
@@ -512,6 +524,8 @@ cdef void run_forward(void* argument, int task, int rank) noexcept nogil:
     if advanced:
         settle_rows(f, before, count)
     give_states(f)
+    if f.step.stream:
+        v_streamed()
     denormals_restore(mode)
 
 

@@ -32,9 +32,9 @@ cdef inline void gru_rows(const Step* s, const Group* group, real* z, bint plain
             v_store(row + 2 * VLEN, update)
             if s.gates != NULL:
                 kept = s.gates[m] + j
-                v_store_n(kept, reset, n)
-                v_store_n(kept + H, update, n)
-                v_store_n(kept + 3 * H, product, n)
+                keep_gate(kept, reset, n, s.stream)
+                keep_gate(kept + H, update, n, s.stream)
+                keep_gate(kept + 3 * H, product, n, s.stream)
             row += TILE_STEP * VLEN
     if not plain:
         activate_tiles(&s.traits.g, z, group.panels * group.rows, TILE_STEP * VLEN)
@@ -48,7 +48,7 @@ cdef inline void gru_rows(const Step* s, const Group* group, real* z, bint plain
             v_store_n(s.h[m] + j, h, n)
             v_store_n(s.y[m] + j, h, n)
             if s.gates != NULL:
-                v_store_n(s.gates[m] + 2 * H + j, candidate, n)
+                keep_gate(s.gates[m] + 2 * H + j, candidate, n, s.stream)
             z += TILE_STEP * VLEN
 
 

@@ -38,11 +38,11 @@ cdef inline void lstm_rows(const Step* s, const Group* group, real* z, bint plai
             v_store(row, c)
             if s.gates != NULL:
                 kept = s.gates[m] + j
-                v_store_n(kept, i, n)
-                v_store_n(kept + H, f, n)
-                v_store_n(kept + 2 * H, g, n)
+                keep_gate(kept, i, n, s.stream)
+                keep_gate(kept + H, f, n, s.stream)
+                keep_gate(kept + 2 * H, g, n, s.stream)
                 if plain:
-                    v_store_n(kept + 3 * H, o, n)
+                    keep_gate(kept + 3 * H, o, n, s.stream)
             row += TILE_STEP * VLEN
     if not plain:
         lstm_output(s, group, z)
