@@ -7,15 +7,8 @@
 
 #if !defined(FASTRNN_DOUBLE)
 
-/* add_pairs: c plus the two products of 16-bit numbers in each lane. IN_REGISTER: the value is wanted in a register now.
- * Left alone, a compiler adds products up before they meet their sum, or reads a weight again for every row. */
-#if defined(__AVX512F__)
-#define IN_REGISTER(a) __asm__("" : "+v"(a))
-#elif defined(__SSE2__) && defined(__GNUC__)
-#define IN_REGISTER(a) __asm__("" : "+x"(a))
-#else
-#define IN_REGISTER(a) (void)(a)
-#endif
+/* add_pairs: c plus the two products of 16-bit numbers in each lane. Left alone (IN_REGISTER), a compiler adds products up
+ * before they meet their sum, or reads a weight again for every row. */
 #if defined(__AVX512BW__)
 #define INT8_WIDE "avx512 vpmaddwd"
 #define PAIR_PRODUCTS(a, b) (vbits)_mm512_madd_epi16((__m512i)(a), (__m512i)(b))

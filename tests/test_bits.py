@@ -51,9 +51,9 @@ def test_a_row_does_not_depend_on_its_batch(cell, I, H, dtype):
 
 @every_dtype
 @every_cell
-@pytest.mark.parametrize("H", [50, 100, 200])
+@pytest.mark.parametrize("H", [50, 100, 200, 300])
 def test_a_row_alone_has_its_gradients(cell, H, dtype):
-    """Alone, a row takes one panel at a time, two or four, as they lie near or far, every other step from the last on."""
+    """Alone, a row takes one, two or four panels at a time, near or far, every other step from the last on."""
     layer = make(cell, 20, H, dtype=dtype, seed=0)
     x, state = normal("x", 3, 4, 20, dtype=dtype), state_like(layer, 3, "s")
     dy, dstate = normal("dy", 3, 4, H, dtype=dtype), state_like(layer, 3, "ds")

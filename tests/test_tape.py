@@ -209,16 +209,18 @@ def test_gates_of_a_row_with_holes(cell):
             assert not any(value[n][~mask[n]].any() for value in part.values())
 
 
+@every_dtype
 @pytest.mark.parametrize("width", [64, 63])
 @every_cell
-def test_gates_of_a_large_tape(cell, width):
-    """Short rows of more than 4 MB of gates go past the caches where they are whole lines; a part of the batch stays in."""
-    layer = make(cell, I, width, seed=0)
-    x, dy = normal("x", 96, 50, I), normal("dy", 96, 50, width)
-    _, _, tape = layer.forward(x)
-    _, _, part = layer.forward(x[:24])
-    gates, expected = tape.gates()[0], part.gates()[0]
-    assert_same_bits({name: value[:24] for name, value in gates.items()}, expected)
+def test_gates_of_a_large_tape(cell, width, dtype):
+    """Short rows of more than 4 MB of gates go past the caches where they are whole lines; those of a part do not."""
+    layer = make(cell, I, width, bidirectional=True, dtype=dtype, seed=0)
+    x, dy = normal("x", 96, 50, I, dtype=dtype), normal("dy", 96, 50, 2 * width, dtype=dtype)
+    lengths = 50 - np.arange(96) % 7
+    _, _, tape = layer.forward(x, lengths=lengths)
+    _, _, part = layer.forward(x[:24], lengths=lengths[:24])
+    for gates, expected in zip(tape.gates(), part.gates(), strict=True):
+        assert_same_bits({name: value[:24] for name, value in gates.items()}, expected)
     assert_same_bits(layer.backward(tape, dy)[0][:24], layer.backward(part, dy[:24])[0])
 
 

@@ -16,7 +16,7 @@ CELLS = [
     Mutant(
         "gates-past-the-caches-twice-as-large", ENGINE + "cells.pxi",
         "        v_stream(to, a)\n", "        v_stream(to, a + a)\n",
-        "test_tape.py::test_gates_of_a_large_tape[gru-64]", "float32", "avx512",
+        "test_tape.py::test_gates_of_a_large_tape[gru-64-float32]", "float32", "avx512",
     ),
     compiled(
         "lstm-cell-gradient-gate", ENGINE + "lstm.pxi",
@@ -231,7 +231,7 @@ TILES = [
     ),
     compiled(
         "turned-step-begins-at-its-first-panel", "src/fastrnn/_engine/forward.pxi",
-        "p = high - count if s.f.turned else low", "p = low",
+        "p = high - count if f.turned else low", "p = low",
         equations("lstm"),
     ),
     compiled(

@@ -286,7 +286,7 @@ cdef void step_candidate(Backward* b, const Span* s) noexcept nogil:
 
 
 cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
-    """dh of the step before: after every unit's dz. Every other step turns round, as forward."""
+    """dh of the step before: after every unit's dz. Every other step goes from the last panel down, as forward."""
     cdef const int32_t* rows = rows_at(b.steps, s.t)
     cdef Py_ssize_t k, columns = TILE_VECTORS * VLEN, first = s.q0 * columns, c_first = s.u0 * columns
     cdef size_t width = (min(s.q1 * columns, b.carry_row) - first) * sizeof(real)

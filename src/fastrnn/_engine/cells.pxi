@@ -22,6 +22,7 @@ cdef struct Step:
     real* reset_h          # OUT [rows, H], r * h of the GRU with reset before
 
 cdef inline void keep_gate(real* to, vec a, int n, bint stream) noexcept nogil:
+    """Store n lanes of a gate; all of them, where they go past the caches."""
     if stream:
         v_stream(to, a)
     else:

@@ -142,9 +142,9 @@ cdef enum:
 
 
 cdef inline bint passes_caches(const Forward* f) noexcept nogil:
-    """Whether gates are stored past the caches: where a vector is a whole line."""
+    """Whether gates are stored past the caches: where a vector is a whole line, and this thread stores all of the run's."""
     cdef Py_ssize_t numbers = (f.s1 - f.s0) * f.steps.N * CELLS[f.w.cell].saved * f.w.H
-    return (f.gates_kept.data != NULL and numbers * <Py_ssize_t>sizeof(real) > FAR_GATES and f.w.H < FAR_COLUMNS
+    return (f.gates_kept.data != NULL and f.shares == 1 and numbers * <Py_ssize_t>sizeof(real) > FAR_GATES and f.w.H < FAR_COLUMNS
             and VLEN * sizeof(real) == LINE_BYTES and f.w.H % VLEN == 0 and starts_line(f.gates_kept.data))
 
 
@@ -398,6 +398,8 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
             group.row, group.rows = row, min(most_rows, s.count - row)
             if s.part.vectors:
                 multiply(s, &group, f.stack_rows + share * GROUP_ROWS)
+            elif f.far:
+                ask_ahead(f, group.panel, group.panels, group.row, group.rows)
             s.gates(&f.step, &group, f.stack + share * GROUP_ROWS * TILE_STEP * VLEN)
 
 
@@ -473,7 +475,7 @@ cdef void sweep_cell(Forward* f, Py_ssize_t t, int count, bint started) noexcept
     last, and still in the nearer caches."""
     cdef const Pack* w = f.w
     cdef const Layout* a = &w.layout
-    f.turned = t & 1
+    f.turned = not f.turned
     if f.masks.state.threshold:
         see_states(f, t, count)
     if overwrites_cells(f):

@@ -82,6 +82,8 @@ cdef forward_layer(Forward* directions, int D):
     cdef int d, r, shares = shares_for(seconds)
     cdef bint scan = crosses_no_units(directions)
     cdef Split split = split_of(shares, D, N, seconds if scan else step_seconds(w, N))
+    if split == ALONE:
+        shares = 1
     cdef int ranges = shares if split == BY_ROWS else 1
     cdef Buffer list_memory = take(D * ranges * sizeof(Forward))
     cdef Forward* runs = <Forward*>list_memory.data
