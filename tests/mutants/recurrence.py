@@ -224,6 +224,11 @@ TILES = [
         "init_offset + (v / vectors) * step.init", "init_offset + 0 * step.init",
         equations("lstm"),
     ),
+    Mutant(
+        "third-panel-of-four-has-the-weights-of-the-second", "csrc/tile.h",
+        "b + (v / vectors) * step.b", "b + (v / vectors > 0) * step.b",
+        "test_bits.py::test_a_row_alone_has_its_gradients[300-lstm-float32]", "float32", "avx512",
+    ),
     compiled(
         "panels-are-not-turned", "csrc/gemm.h",
         "p = turned ? high - count : low;", "p = low;",
