@@ -7,11 +7,16 @@
 
 /* A matrix as panels of `vectors` (the last: `last`) vectors of columns, each [inner dimension, row_step]. */
 typedef struct {
-    real *data;
+    real *data, *apart; /* the last panel, where it does not lie behind the others, or NULL */
     ptrdiff_t panel_step, row_step;
     int count, vectors, last;
     Fill fill; /* of the last panel */
 } Panels;
+
+ALWAYS_INLINE const real *panel_data(const Panels *b, int p)
+{
+    return p == b->count - 1 && b->apart ? b->apart : b->data + p * b->panel_step;
+}
 
 ALWAYS_INLINE int panel_vectors(const Panels *b, int p) { return p == b->count - 1 ? b->last : b->vectors; }
 
@@ -34,7 +39,7 @@ ALWAYS_INLINE int panels_at_once(const Panels *b)
 ALWAYS_INLINE int next_panels(const Panels *b, int most, int first, int end, int turned)
 {
     while (most > 1 && (most > end - first ||
-        ((turned ? end : first + most) == b->count && b->last != b->vectors)))
+        ((turned ? end : first + most) == b->count && (b->last != b->vectors || b->apart))))
         most /= 2;
     return most;
 }
@@ -46,7 +51,7 @@ ALWAYS_INLINE int next_panels(const Panels *b, int most, int first, int end, int
 ALWAYS_INLINE void panel_rows(ptrdiff_t rows, int vectors, Fill fill, const real *const *a, ptrdiff_t a_offset,
     const real *b, const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {
-    const int most = tile_rows(vectors);
+    const int most = tile_rows(registers_of(fill, vectors));
     for (ptrdiff_t m = 0; m < rows;) {
         const int count = next_rows(rows - m, most);
         tile(count, vectors, fill, a + m, a_offset, b, inner, init + m, init_offset, out + m, out_offset);
@@ -74,8 +79,8 @@ static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const
     while (low < high) {
         const int count = next_panels(b, most, low, high, turned), p = turned ? high - count : low;
         const int vectors = panel_vectors(b, p);
-        const Fill fill = panel_fill(b, p);
-        const real *panel = b->data + p * b->panel_step;
+        const Fill fill = panel_fill(b, p + count - 1);
+        const real *panel = panel_data(b, p);
         const real *const *from = init;
         ptrdiff_t from_panel = init_panel, first = 0;
         Inner part = *inner;
@@ -83,10 +88,10 @@ static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const
         if (turned) high = p;
         else low = p + count;
         if (count > 1) {
-            tile_across(count, vectors, a, 0, panel, &part, init, p * init_panel, out, p * out_panel,
+            tile_across(count, vectors, fill, a, 0, panel, &part, init, p * init_panel, out, p * out_panel,
                 (PanelSteps){b->panel_step, init_panel, out_panel});
             if (tail.runs)
-                tile_across(count, vectors, a, tail_a, panel + tail_b, &tail, (const real *const *)out, p * out_panel,
+                tile_across(count, vectors, fill, a, tail_a, panel + tail_b, &tail, (const real *const *)out, p * out_panel,
                     out, p * out_panel, (PanelSteps){b->panel_step, out_panel, out_panel});
             continue;
         }

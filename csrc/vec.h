@@ -161,20 +161,34 @@ ALWAYS_INLINE void v_store_n(real *p, vec a, int n)
 }
 #endif
 
-/* hvec: a vector of half as many lanes, where its operations cost half of a whole one's; elsewhere it is never used.
- * v_lower: the first half of the lanes. */
+/* hvec, qvec: vectors of a half and a quarter of the lanes, for what would leave the others empty; where vectors are
+ * short they are never used. _lower, _upper: the first and the second half of the lanes; _join: both, side by side. */
 #if defined(__AVX512F__)
 #define HALVES 1
 typedef real hvec __attribute__((vector_size(VBYTES / 2)));
 typedef real hvec_unaligned __attribute__((vector_size(VBYTES / 2), aligned(sizeof(real)), may_alias));
+typedef real qvec __attribute__((vector_size(VBYTES / 4)));
+typedef real qvec_unaligned __attribute__((vector_size(VBYTES / 4), aligned(sizeof(real)), may_alias));
 ALWAYS_INLINE hvec h_load(const real *p) { return *(const hvec_unaligned *)p; }
 ALWAYS_INLINE void h_store(real *p, hvec a) { *(hvec_unaligned *)p = a; }
+ALWAYS_INLINE qvec q_load(const real *p) { return *(const qvec_unaligned *)p; }
+ALWAYS_INLINE void q_store(real *p, qvec a) { *(qvec_unaligned *)p = a; }
+ALWAYS_INLINE hvec v_lower(vec a) { return (hvec)_mm512_castpd512_pd256((__m512d)a); }
+ALWAYS_INLINE hvec v_upper(vec a) { return (hvec)_mm512_extractf64x4_pd((__m512d)a, 1); }
+ALWAYS_INLINE qvec h_lower(hvec a) { return (qvec)_mm256_castpd256_pd128((__m256d)a); }
+ALWAYS_INLINE qvec h_upper(hvec a) { return (qvec)_mm256_extractf128_pd((__m256d)a, 1); }
+ALWAYS_INLINE vec v_join(hvec a, hvec b)
+{
+    return (vec)_mm512_insertf64x4(_mm512_castpd256_pd512((__m256d)a), (__m256d)b, 1);
+}
+ALWAYS_INLINE hvec h_join(qvec a, qvec b)
+{
+    return (hvec)_mm256_insertf128_pd(_mm256_castpd128_pd256((__m128d)a), (__m128d)b, 1);
+}
 #if defined(FASTRNN_DOUBLE)
 ALWAYS_INLINE hvec h_fma(hvec a, hvec b, hvec c) { return _mm256_fmadd_pd(a, b, c); }
-ALWAYS_INLINE hvec v_lower(vec a) { return _mm512_castpd512_pd256(a); }
 #else
 ALWAYS_INLINE hvec h_fma(hvec a, hvec b, hvec c) { return _mm256_fmadd_ps(a, b, c); }
-ALWAYS_INLINE hvec v_lower(vec a) { return _mm512_castps512_ps256(a); }
 #endif
 #else
 #define HALVES 0

@@ -227,15 +227,26 @@ def test_long_sums(cell, I, H, N, T, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("cell", ["lstm", "gru", "gru-before", "rnn-tanh"])
-@pytest.mark.parametrize("size", [4, 5, 8, 9, 20, 21, 24, 25, 88, 89])
-def test_halves_of_vectors(cell, size, dtype):
-    """Units and inputs that fill half of their last vector, or one lane more, in tiles of every number of rows."""
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 8, 9, 18, 20, 21, 24, 25, 52, 88, 89])
+def test_parts_of_vectors(cell, size, dtype):
+    """Units and inputs that fill a quarter or half of their last vector, or a lane more; tiles of every number of rows."""
     layer = make(cell, size, size, dtype=dtype, seed=0, init=0.3)
     twin = reference_twin(layer, cell)
     for N in (1, 2, 3, 5, 7, 12, 13, 33):
         x, dy = normal("x", N, 3, size, dtype=dtype), normal("dy", N, 3, size, dtype=dtype)
         assert_all_close(run(layer, x, dy=dy), run(twin, x, dy=dy), dtype)
-        assert_close(layer(x)[0], twin(x)[0], 2e-6 if dtype == "float32" else 1e-14, f"{N} rows")
+        for steps in (x, x[:, :1]):
+            assert_close(layer(steps)[0], twin(steps)[0], 2e-6 if dtype == "float32" else 1e-14, f"{N} rows")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru-before", "rnn-tanh"])
+@pytest.mark.parametrize(("I", "H"), [(1, 20), (1, 50), (420, 420)])
+def test_parts_of_vectors_beside_whole_ones(cell, I, H, dtype):
+    """One input, whose weights' gradient is one row; weights of more than 2 MB, which are packed past the caches."""
+    layer = make(cell, I, H, dtype=dtype, seed=0)
+    x, dy = normal("x", 2, 3, I, dtype=dtype), normal("dy", 2, 3, H, dtype=dtype)
+    assert_all_close(run(layer, x, dy=dy), run(reference_twin(layer, cell), x, dy=dy), dtype)
 
 
 @pytest.mark.parametrize("init", ["default", "torch", 0.1])

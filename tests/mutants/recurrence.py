@@ -141,7 +141,7 @@ TIME = [
     ),
     compiled(
         "first-row-of-a-group-skipped", ENGINE + "forward.pxi",
-        "most, m = tile_rows(vectors), 0", "most, m = tile_rows(vectors), group.rows > 1",
+        "panel_fill(b, p), vectors)), 0", "panel_fill(b, p), vectors)), group.rows > 1",
         "test_bits.py::test_a_row_does_not_depend_on_its_batch[3-7-gru-float32]",
     ),
     compiled(
@@ -171,18 +171,23 @@ TIME = [
     ),
     Mutant(
         "lane-beyond-half-a-vector-skipped", ENGINE + "pack.pxi",
-        "lanes_used <= VLEN // 2", "lanes_used <= VLEN // 2 + 1",
-        "test_cells.py::test_halves_of_vectors[25-lstm-float32]", "float32", "avx512",
+        "lanes_used > VLEN // 2:", "lanes_used > VLEN // 2 + 1:",
+        "test_cells.py::test_parts_of_vectors[25-lstm-float32]", "float32", "avx512",
+    ),
+    Mutant(
+        "lane-beyond-a-quarter-of-a-vector-skipped", ENGINE + "pack.pxi",
+        "lanes_used <= VLEN // 4", "lanes_used <= VLEN // 4 + 1",
+        "test_cells.py::test_parts_of_vectors[21-gru-float32]", "float32", "avx512",
     ),
     Mutant(
         "half-vector-of-weights-in-the-place-of-the-first", "csrc/tile.h",
-        "w_half[v] = h_load(b + (whole + v) * VLEN);", "w_half[v] = h_load(b + v * VLEN);",
-        "test_cells.py::test_halves_of_vectors[21-rnn-tanh-float32]", "float32", "avx512",
+        "w_half = h_load(b + WEIGHTS_AT(whole));", "w_half = h_load(b);",
+        "test_cells.py::test_parts_of_vectors[21-rnn-tanh-float32]", "float32", "avx512",
     ),
     Mutant(
         "half-vector-of-late-weights-in-the-place-of-the-first", "csrc/tile.h",
-        "h_load(b + q * b_step + (whole + v) * VLEN)", "h_load(b + q * b_step + v * VLEN)",
-        "test_cells.py::test_halves_of_vectors[21-rnn-tanh-float32]", "float32", "avx512",
+        "h_load(b + q * b_step + WEIGHTS_AT(whole))", "h_load(b + q * b_step)",
+        "test_cells.py::test_parts_of_vectors[21-rnn-tanh-float32]", "float32", "avx512",
     ),
     Mutant(
         "tile-ends-with-one-step-for-all", "csrc/tile.h",
@@ -196,8 +201,33 @@ TIME = [
     ),
     Mutant(
         "half-vector-kept-in-the-place-of-the-first", "csrc/tile.h",
-        "h_store(to + (whole + v) * VLEN, acc_half[r][v]);", "h_store(to + v * VLEN, acc_half[r][v]);",
-        "test_cells.py::test_halves_of_vectors[20-rnn-tanh-float64]", "float64", "avx512",
+        "LEFT(whole), to + SUMS_AT(whole, step.out)", "LEFT(whole), to",
+        "test_cells.py::test_parts_of_vectors[20-rnn-tanh-float64]", "float64", "avx512",
+    ),
+    Mutant(
+        "fourth-gate-side-by-side-starts-as-the-third", "csrc/tile.h",
+        "(left > 3 ? 3 : 2)", "2",
+        "test_cells.py::test_parts_of_vectors[20-lstm-float32]", "float32", "avx512",
+    ),
+    Mutant(
+        "second-gate-side-by-side-kept-as-the-first", "csrc/tile.h",
+        "q_store(p + VLEN, h_upper(a))", "q_store(p + VLEN, h_lower(a))",
+        "test_cells.py::test_parts_of_vectors[20-gru-before-float32]", "float32", "avx512",
+    ),
+    Mutant(
+        "gates-side-by-side-begin-too-early", ENGINE + "gradients.pxi",
+        "* row + job.part.first * VLEN", "* row",
+        "test_cells.py::test_parts_of_vectors[20-gru-float32]", "float32", "avx512",
+    ),
+    Mutant(
+        "gates-side-by-side-taken-from-their-panels", ENGINE + "gradients.pxi",
+        "b.dz_beside if beside(a) != WHOLE else NULL", "NULL",
+        "test_cells.py::test_parts_of_vectors[20-lstm-float32]", "float32", "avx512",
+    ),
+    Mutant(
+        "units-side-by-side-packed-apart", ENGINE + "pack.pxi",
+        "v * lanes_apart(b, p)", "v * VLEN",
+        "test_cells.py::test_parts_of_vectors[21-lstm-float32]", "float32", "avx512",
     ),
 ]  # fmt: skip
 
@@ -221,13 +251,28 @@ TILES = [
     ),
     compiled(
         "second-panel-of-a-pair-starts-as-the-first", "csrc/tile.h",
-        "init_offset + (v / vectors) * step.init", "init_offset + 0 * step.init",
+        "init_offset + SUMS_AT(v, step.init)", "init_offset + SUMS_AT(v, 0)",
         equations("lstm"),
     ),
     Mutant(
         "third-panel-of-four-has-the-weights-of-the-second", "csrc/tile.h",
-        "b + (v / vectors) * step.b", "b + (v / vectors > 0) * step.b",
+        "((v) / vectors * step.b", "(((v) / vectors > 0) * step.b",
         "test_bits.py::test_a_row_alone_has_its_gradients[300-lstm-float32]", "float32", "avx512",
+    ),
+    Mutant(
+        "last-of-several-panels-is-whole", "csrc/gemm.h",
+        "panel_fill(b, p + count - 1)", "panel_fill(b, p)",
+        "test_cells.py::test_parts_of_vectors[20-lstm-float32]", "float32", "avx512",
+    ),
+    Mutant(
+        "last-of-several-panels-of-a-step-is-whole", ENGINE + "forward.pxi",
+        "panel_fill(b, p + count - 1)", "panel_fill(b, p)",
+        "test_cells.py::test_parts_of_vectors[20-lstm-float32]", "float32", "avx512",
+    ),
+    Mutant(
+        "panel-apart-among-several", "csrc/gemm.h",
+        "(b->last != b->vectors || b->apart)", "b->last != b->vectors",
+        "test_cells.py::test_parts_of_vectors_beside_whole_ones[1-20-lstm-float32]", "float32", "avx512",
     ),
     compiled(
         "panels-are-not-turned", "csrc/gemm.h",

@@ -48,16 +48,20 @@ cdef extern from "transpose.h" nogil:
 cdef extern from "gemm.h" nogil:
     int TILE_ROWS
     int TILE_VECTORS
-    int tile_rows(int vectors)
+    int HALVES
+    int tile_rows(int registers)
     int next_rows(Py_ssize_t left, int most)
     ctypedef enum Fill:
-        WHOLE, LAST_HALF, ALL_HALF
+        WHOLE, LAST_HALF, BY_TWO, BY_FOUR
+    int side_by_side(Fill fill)
+    int registers_of(Fill fill, int vectors)
     ctypedef struct PanelSteps:
         Py_ssize_t b, init, out
     ctypedef struct Inner:
         Py_ssize_t runs, run, a_step, a_run, b_step, tail_runs, tail_run, tail_a_run
     ctypedef struct Panels:
         real* data
+        real* apart
         Py_ssize_t panel_step, row_step
         int count, vectors, last
         Fill fill
@@ -66,7 +70,7 @@ cdef extern from "gemm.h" nogil:
     Fill panel_fill(const Panels* b, int p)
     void tile(int rows, int vectors, Fill fill, const_row* a, Py_ssize_t a_offset, const real* b,
               const Inner* inner, const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset)
-    void tile_across(int panels, int vectors, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
+    void tile_across(int panels, int vectors, Fill fill, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
                      const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset, PanelSteps step)
     int panels_at_once(const Panels* b)
     int next_panels(const Panels* b, int most, int first, int end, bint turned)

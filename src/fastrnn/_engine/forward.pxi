@@ -457,10 +457,10 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
         vectors = panel_vectors(b, p)
         out = stack_rows + (p - group.panel) * group.rows
         if count > 1:
-            tile_across(count, vectors, h, 0, b.data + p * b.panel_step, &inner, inputs, p * step.input_step + offset,
-                        out, offset, steps)
+            tile_across(count, vectors, panel_fill(b, p + count - 1), h, 0, b.data + p * b.panel_step, &inner, inputs,
+                        p * step.input_step + offset, out, offset, steps)
             continue
-        most, m = tile_rows(vectors), 0
+        most, m = tile_rows(registers_of(panel_fill(b, p), vectors)), 0
         while m < group.rows:
             count = next_rows(group.rows - m, most)
             if f.far:

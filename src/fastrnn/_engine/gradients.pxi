@@ -7,6 +7,7 @@ cdef struct Block:
     Py_ssize_t rows                 # at most
     bint fresh                      # nothing has been added up yet: the gradients' memory is undefined
     real* dz                        # [panel][rows][width * VLEN]: gradients of the pre-activations
+    real* dz_beside                 # [rows][width * VLEN]: those of the last panel as its weights lie, where they lie side by side
     const_row* dz_rows              # [rows] -> panel 0
     const_row* zero_rows            # [rows] -> zeros
     real* zeros                     # [widest, rounded up]
@@ -42,6 +43,8 @@ cdef inline Py_ssize_t spread(Py_ssize_t count) noexcept nogil:
 cdef void place_block(Block* b, const Layout* a, Py_ssize_t widest, char** space) noexcept nogil:
     """Lay a block out; `widest`: numbers in the longest row that dz is multiplied with, or in a row of the result."""
     b.dz = <real*>carve(space, a.count * b.rows * a.width * VLEN * sizeof(real))
+    if beside(a) != WHOLE:
+        b.dz_beside = <real*>carve(space, b.rows * a.width * VLEN * sizeof(real))
     b.dz_rows = <const_row*>carve(space, b.rows * sizeof(real*))
     b.zero_rows = <const_row*>carve(space, b.rows * sizeof(real*))
     b.zeros = <real*>carve(space, (widest + 4 * VLEN) * sizeof(real))
@@ -80,9 +83,16 @@ cdef Inner across_panels(const Block* b, const Layout* a, const Part* part) noex
     return Inner(a.count - 1, run, 1, panel, 0, part.vectors, units, VLEN)  # a run for each gate
 
 
+cdef inline Fill beside(const Layout* a) noexcept nogil:
+    """How the gates' last units lie side by side."""
+    return fill_of(a.H, True) if a.units == 1 else WHOLE
+
+
 cdef struct Transposition:
-    # rows of inputs on their way into `transposed`
+    # rows of inputs on their way into `transposed`, and of dz into `dz_beside`
     Block* block
+    const Layout* a
+    const Part* part
     const_row* rows     # IN  [M] -> [K]
     Py_ssize_t M, K
 
@@ -102,6 +112,18 @@ cdef void transpose_share(void* argument, int share, int rank) noexcept nogil:
         i = K - K % TILE_ROWS
         if i < K:
             copy_row(to, job.rows[m] + i, K - i)
+        if beside(job.a) != WHOLE:
+            set_beside(job, m)
+
+
+cdef inline void set_beside(const Transposition* job, Py_ssize_t m) noexcept nogil:
+    """Row m of the last panel's dz, the gates of a part side by side."""
+    cdef const Layout* a = job.a
+    cdef Py_ssize_t row = a.width * VLEN
+    cdef int v, lanes = VLEN // side_by_side(beside(a))
+    cdef const real* dz = job.block.dz + ((a.count - 1) * job.block.rows + m) * row + job.part.first * VLEN
+    for v in range(job.part.vectors):
+        v_store(job.block.dz_beside + m * row + v * lanes, v_load(dz + v * VLEN))
 
 
 cdef struct Strip:
@@ -157,7 +179,7 @@ cdef void add_weights(Block* b, const Layout* a, const Part* part, const_row* ro
     The last block gives a `result`: its sums go there strip by strip, each still in cache, and not into `sums`.
     """
     cdef Py_ssize_t i, tile_step = spread(M * TILE_ROWS)
-    cdef Transposition job = Transposition(b, rows, M, K)
+    cdef Transposition job = Transposition(b, a, part, rows, M, K)
     cdef WeightSum sum
     run_phase(b.team, transpose_share, &job, b.shares)
     for i in range(K):
@@ -166,6 +188,7 @@ cdef void add_weights(Block* b, const Layout* a, const Part* part, const_row* ro
     sum.block, sum.a, sum.part, sum.K, sum.sums, sum.result = b, a, part, K, sums, result
     sum.dz.data = b.dz + part.first * VLEN
     sum.dz.panel_step, sum.dz.row_step = b.rows * a.width * VLEN, a.width * VLEN
+    sum.dz.apart = b.dz_beside if beside(a) != WHOLE else NULL
     sum.dz.count, sum.dz.vectors, sum.dz.last, sum.dz.fill = sums.count, sums.vectors, sums.last, sums.fill
     sum.inner = Inner(1, M, TILE_ROWS, 0, 0, 0, 0, 0)
     run_phase(b.team, sum_share, &sum, b.shares)

@@ -99,10 +99,19 @@ cdef inline Lie by_unit(const real* data, Py_ssize_t K) noexcept nogil:
     return w
 
 
-cdef inline Fill fill_of(Py_ssize_t columns, Fill half) noexcept nogil:
-    """Of a last panel whose columns begin anew with every vector, or go on from one to the next."""
+cdef inline Fill fill_of(Py_ssize_t columns, bint gates) noexcept nogil:
+    """Of a last panel whose columns go on from one vector to the next or, with `gates`, begin anew with every one."""
     cdef Py_ssize_t lanes_used = columns % VLEN
-    return half if 0 < lanes_used <= VLEN // 2 else WHOLE
+    if not HALVES or lanes_used == 0 or lanes_used > VLEN // 2:
+        return WHOLE
+    if not gates:
+        return LAST_HALF
+    return BY_FOUR if lanes_used <= VLEN // 4 else BY_TWO
+
+
+cdef inline int lanes_apart(const Panels* b, int p) noexcept nogil:
+    """Lanes from one vector of panel p to the next."""
+    return VLEN // side_by_side(panel_fill(b, p))
 
 
 cdef Panels forward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept nogil:
@@ -110,7 +119,7 @@ cdef Panels forward_panels(const Layout* a, const Part* part, Py_ssize_t K, char
     cdef Panels b
     b.vectors = part.vectors
     b.last = part_vectors(a, part, a.count - 1)
-    b.fill = fill_of(a.H, ALL_HALF if a.units == 1 else LAST_HALF)
+    b.fill, b.apart = fill_of(a.H, a.units == 1), NULL
     b.count = a.count if part.vectors else 0
     b.row_step = part.vectors * VLEN
     b.panel_step = K * b.row_step
@@ -168,12 +177,12 @@ cdef void pack_by_input(void* argument, int share, int rank) noexcept nogil:
             for v in range(part_vectors(a, job.part, p)):
                 n = lanes(a.H, unit_of(a, p, job.part.first + v))
                 source = place_of_units(a, job.part, p, v, job.w)
-                to = b.data + p * b.panel_step + v * VLEN
-                if stream:
+                to = b.data + p * b.panel_step + v * lanes_apart(b, p)
+                if stream and panel_fill(b, p) == WHOLE:
                     for k in range(first, last):
                         v_stream(to + k * b.row_step, v_load_n(source + k * job.w.k_step, n))
                 else:
-                    for k in range(first, last):
+                    for k in range(first, last):  # the lanes behind a gate's units are zero until the next gate's follow
                         v_store(to + k * b.row_step, v_load_n(source + k * job.w.k_step, n))
     if stream:
         v_streamed()
@@ -209,7 +218,7 @@ cdef Panels backward_panels(const Layout* a, const Part* part, Py_ssize_t K, cha
     b.vectors = TILE_VECTORS
     b.count = <int>ceil_div(vectors, TILE_VECTORS) if part.vectors else 0
     b.last = <int>(vectors - (b.count - 1) * TILE_VECTORS)
-    b.fill = fill_of(K, LAST_HALF)
+    b.fill, b.apart = fill_of(K, False), NULL
     b.row_step = TILE_VECTORS * VLEN
     b.panel_step = a.count * part.vectors * VLEN * b.row_step
     b.data = <real*>carve(space, b.count * b.panel_step * sizeof(real))
