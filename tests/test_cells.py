@@ -229,7 +229,7 @@ def test_long_sums(cell, I, H, N, T, dtype):
 @pytest.mark.parametrize("cell", ["lstm", "gru", "gru-before", "rnn-tanh"])
 @pytest.mark.parametrize("size", [2, 3, 4, 5, 8, 9, 18, 20, 21, 24, 25, 52, 88, 89])
 def test_parts_of_vectors(cell, size, dtype):
-    """Units and inputs that fill a quarter or half of their last vector, or a lane more; tiles of every number of rows."""
+    """Units and inputs that fill a quarter or half of their last vector, or a lane more, in tiles of every height."""
     layer = make(cell, size, size, dtype=dtype, seed=0, init=0.3)
     twin = reference_twin(layer, cell)
     for N in (1, 2, 3, 5, 7, 12, 13, 33):
