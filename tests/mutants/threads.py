@@ -1,8 +1,8 @@
-"""Planted faults in the worker team and in what decides on its size."""
+"""Planted faults in the worker team, and in what decides on its size and where it pays."""
 
 from __future__ import annotations
 
-from mutant import Mutant
+from mutant import ENGINE, Mutant
 
 TEAM = "csrc/team.c"
 POLICY = "src/fastrnn/_threads.py"
@@ -11,6 +11,11 @@ POLICY = "src/fastrnn/_threads.py"
 def team(name: str, old: str, new: str, test: str) -> Mutant:
     """A fault in the team, which is built with any engine."""
     return Mutant(name, TEAM, old, new, f"test_threads.py::{test}", "float32")
+
+
+def pace(name: str, old: str, new: str, test: str) -> Mutant:
+    """A fault in the choice between two ways, which is built with the team."""
+    return Mutant(f"pace-{name}", ENGINE + "pace.pxi", old, new, f"test_pace.py::{test}", "float32")
 
 
 THREADS = [
@@ -74,5 +79,52 @@ THREADS = [
         "            _team.set_num_threads(num_threads)\n\n        def get_version",
         "            pass\n\n        def get_version",
         "test_threads.py::test_threadpoolctl[import threadpoolctl, fastrnn]",
+    ),
+    pace("slower-way-goes-on", "way = shared < alone", "way = shared > alone", "test_the_faster_goes_on[seconds0]"),
+    pace(
+        "slower-way-never-tried-again", "            way = not way\n", "            pass\n",
+        "test_the_faster_goes_on[seconds1]",
+    ),
+    pace("slower-way-tried-again-for-good", "if way == self.way else 1", "", "test_the_faster_goes_on[seconds1]"),
+    pace(
+        "slower-way-tried-however-slow", "* min(alone, shared) >= abs(alone - shared)", ">= 0.5",
+        "test_the_faster_goes_on[seconds2]",
+    ),
+    pace(
+        "one-call-decides", "min(self.latest[1], self.before[1])", "self.latest[1]",
+        "test_one_slow_call_proves_nothing[True]",
+    ),
+    pace(
+        "not-by-turns-at-first", "(self.latest[1] == 0 or self.latest[0] > 0)", "True",
+        "test_both_ways_by_turns_at_first",
+    ),
+    pace(
+        "shapes-without-end", "if len(paces) == SHAPES:", "if False:",
+        "test_threads_set_anew_forget_and_shapes_are_bounded",
+    ),
+    Mutant(
+        "pace-of-other-threads-kept", ENGINE + "_team.pyx",
+        "    paces.clear()\n\n\ninclude", "\n\ninclude",
+        "test_pace.py::test_threads_set_anew_forget_and_shapes_are_bounded", "float32",
+    ),
+    Mutant(
+        "pace-of-varied-rows", ENGINE + "stack.pxi",
+        "if not steps.full or seconds > MOST_TRIED:", "if seconds > MOST_TRIED:",
+        "test_pace.py::test_varied_rows_large_batches_and_long_calls_are_not_tried[5-20-True]", "float32",
+    ),
+    Mutant(
+        "pace-of-long-calls", ENGINE + "stack.pxi",
+        "if not steps.full or seconds > MOST_TRIED:", "if not steps.full:",
+        "test_pace.py::test_varied_rows_large_batches_and_long_calls_are_not_tried[1-30000-False]", "float32",
+    ),
+    Mutant(
+        "forward-pace-not-followed", ENGINE + "stack.pxi",
+        "        split = ALONE\n    if split == ALONE:\n", "        pass\n    if split == ALONE:\n",
+        "test_pace.py::test_either_way_gives_the_same_bits[lstm-1-20-200]", "float32",
+    ),
+    Mutant(
+        "backward-pace-not-followed", ENGINE + "stack.pxi",
+        "        split, shares = ALONE, 1\n", "        split = ALONE\n",
+        "test_pace.py::test_either_way_gives_the_same_bits[lstm-1-40-64]", "float32",
     ),
 ]  # fmt: skip

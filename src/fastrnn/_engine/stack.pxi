@@ -22,6 +22,19 @@ cdef double step_seconds(const Pack* w, Py_ssize_t N) noexcept nogil:
     return seconds_of(<double>w.layout.gates * w.H * (w.H if w.layout.state.vectors else 16), N)
 
 
+cdef enum Pass:
+    INFERENCE, TRAINING, BACKWARD
+
+
+cdef pace_of(Pass kind, const Pack* w, const Steps* steps, bint ids, int shares, double seconds):
+    """The `Pace` of a layer's steps, by what tells their time from that of others; None where their rows vary, or a call
+    is too long to be tried out."""
+    if not steps.full or seconds > MOST_TRIED:
+        return None
+    return _team.pace_of((<int>kind, sizeof(real), w.storage, w.cell, w.traits.plain, w.normed, 0 if ids else w.I, w.H, w.P,
+                          steps.N, shares))
+
+
 cpdef list stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cnp.ndarray y, cnp.ndarray h_final,
                          c_final, bint keep, bint hold, dropout, drawn):
     """Run all layers and directions; return what the backward pass needs, a `Kept` for each, or None.
@@ -82,6 +95,13 @@ cdef forward_layer(Forward* directions, int D):
     cdef int d, r, shares = shares_for(seconds)
     cdef bint scan = crosses_no_units(directions)
     cdef Split split = split_of(shares, D, N, seconds if scan else step_seconds(w, N))
+    cdef double begun
+    cdef object pace = None
+    cdef Pass kind = TRAINING if directions[0].keep else INFERENCE
+    if split == BY_UNITS:
+        pace = pace_of(kind, w, directions[0].steps, directions[0].ids != NULL, shares, seconds)
+    if pace is not None and not pace.shares():
+        split = ALONE
     if split == ALONE:
         shares = 1
     cdef int ranges = shares if split == BY_ROWS else 1
@@ -100,6 +120,7 @@ cdef forward_layer(Forward* directions, int D):
             f.far = reaches_far(f)
             memory.append(forward_memory(f))
     cdef Team* team
+    begun = perf_counter() if pace is not None else 0
     with nogil:
         team = begin_region(shares, seconds)
         if split == BY_UNITS:  # which is of one direction
@@ -108,6 +129,8 @@ cdef forward_layer(Forward* directions, int D):
         else:
             run_phase(team, run_forward, runs, D * ranges)
         end_region(team)
+    if pace is not None:
+        pace.record(shares > 1, (perf_counter() - begun) / T)
 
 
 cdef Buffer forward_memory(Forward* f):
@@ -251,6 +274,12 @@ cdef backward_layer(Backward* directions, int D, list gradients):
     cdef double seconds = 3 * D * layer_seconds(w, T, N, directions[0].ids != NULL)
     cdef int d, slices = slices_of(w, T, N), shares = shares_for(seconds)
     cdef Split split = split_of(shares, D, N, step_seconds(w, N)) if slices == 1 else ALONE
+    cdef double begun
+    cdef object pace = None
+    if shares > 1 and slices == 1 and split in (BY_UNITS, ALONE):
+        pace = pace_of(BACKWARD, w, directions[0].steps, directions[0].ids != NULL, shares, seconds)
+    if pace is not None and not pace.shares():
+        split, shares = ALONE, 1
     cdef Backward passes[2 * MOST_SLICES]
     cdef Rows below = directions[0].dx
     cdef cnp.ndarray second = None
@@ -265,6 +294,7 @@ cdef backward_layer(Backward* directions, int D, list gradients):
         cuts.append(cut(&directions[d], slices, split, shares, T, gradients[d], passes + d * slices))
     cdef Team* team
     cdef unsigned int mode
+    begun = perf_counter() if pace is not None else 0
     with nogil:
         team = begin_region(shares, seconds)
         if split == SIDE_BY_SIDE:
@@ -279,6 +309,8 @@ cdef backward_layer(Backward* directions, int D, list gradients):
                     passes[d].block.team = team
                 run_phase(team if slices > 1 else NULL, run_backward, passes + d * slices, slices)
         end_region(team)
+    if pace is not None:
+        pace.record(shares > 1, (perf_counter() - begun) / T)
     for d in range(D):
         join(cuts[d])
 

@@ -1,5 +1,7 @@
 # The worker team, which every engine of the process shares: an extension module of its own, reached by its functions.
 
+from time import perf_counter
+
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
 from fastrnn._engine import _team

@@ -1,0 +1,44 @@
+# Whether it pays to share the steps of a small batch, with a wait after each. It mostly does; but the two cores of a
+# virtual machine may lie side by side now and apart a second later, where each message takes a microsecond, and others
+# may want one of them. So the time of calls is taken, and the better way goes on.
+
+paces = {}  # by shape: see pace_of
+TRIED_AGAIN = 0.01  # of the time, about, goes into trying the slower way again
+SHAPES = 256  # at most, that are remembered
+
+
+cdef class Pace:
+    """Which is the faster way through one shape: alone or shared.
+
+    A way is as fast as the faster of its two latest calls, since anything may hold up one.
+    """
+    cdef double latest[2]       # seconds of the latest call's step, alone and shared, 0 before there is one
+    cdef double before[2]       # and of the one before
+    cdef bint way               # of the latest call: whether it was shared
+    cdef int calls              # of this way, one after the other
+
+    def shares(self):
+        """Return whether the next call is to be shared."""
+        cdef double alone = min(self.latest[0], self.before[0]), shared = min(self.latest[1], self.before[1])
+        cdef bint way = shared < alone
+        if alone == 0 or shared == 0:  # until there are two calls of each, by turns
+            way = self.before[1] == 0 and (self.latest[1] == 0 or self.latest[0] > 0)
+        elif way == self.way and self.calls * TRIED_AGAIN * min(alone, shared) >= abs(alone - shared):
+            way = not way
+        self.calls = self.calls + 1 if way == self.way else 1
+        self.way = way
+        return way
+
+    def record(self, bint shared, double seconds):
+        """Note how long a step of a call took."""
+        self.before[shared], self.latest[shared] = self.latest[shared], seconds
+
+
+def pace_of(tuple shape):
+    """Return the pace of a shape: of all that decides how long a step takes, and the number of shares."""
+    pace = paces.get(shape)
+    if pace is None:
+        if len(paces) == SHAPES:
+            paces.clear()
+        pace = paces[shape] = Pace()
+    return pace

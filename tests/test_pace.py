@@ -1,0 +1,134 @@
+"""Where sharing short steps pays is found out as calls go on."""
+
+import sys
+
+import numpy as np
+import pytest
+from helpers import assert_same_bits, make, normal, run
+
+import fastrnn
+from fastrnn._engine import _team
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="without POSIX threads there is no team")
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = fastrnn.get_num_threads()
+    fastrnn.set_num_threads(2)
+    yield
+    fastrnn.set_num_threads(before)
+
+
+def choices(pace, seconds, calls: int) -> list[bool]:
+    """What a pace chooses, where a step alone takes seconds[0] and a shared one seconds[1]."""
+    chosen = []
+    for _ in range(calls):
+        chosen.append(pace.shares())
+        pace.record(chosen[-1], seconds[chosen[-1]])
+    return chosen
+
+
+def test_both_ways_by_turns_at_first():
+    assert choices(_team.Pace(), (1e-6, 2e-6), 4) == [True, False, True, False]
+
+
+@pytest.mark.parametrize("seconds", [(1.6e-6, 1e-6), (1e-6, 1.3e-6), (1e-6, 5e-6)])
+def test_the_faster_goes_on(seconds):
+    """And the slower is tried again for about a hundredth of the time."""
+    pace = _team.Pace()
+    choices(pace, seconds, 4)
+    chosen = choices(pace, seconds, 10000)
+    spent, least = sum(seconds[way] for way in chosen), 10000 * min(seconds)
+    assert 0.008 < spent / least - 1 < 0.012
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_one_slow_call_proves_nothing(shared):
+    pace = _team.Pace()
+    seconds = (2e-6, 1e-6) if shared else (1e-6, 2e-6)
+    choices(pace, seconds, 10)
+    pace.record(shared, 1e-3)
+    assert choices(pace, seconds, 10) == [shared] * 10
+
+
+def test_follows_a_change():
+    """Shared steps become slower, which two calls show, and faster again, which the next trial does."""
+    pace = _team.Pace()
+    choices(pace, (2e-6, 1e-6), 50)
+    chosen = choices(pace, (2e-6, 2.6e-6), 60)
+    assert chosen[:3] == [True, True, False]
+    assert chosen[3:].count(True) <= 2
+    chosen = choices(pace, (2e-6, 1e-6), 60)
+    assert chosen.index(True) <= 30
+    assert all(chosen[chosen.index(True) :])
+
+
+def test_equal_ways_take_turns():
+    pace = _team.Pace()
+    choices(pace, (1e-6, 1e-6), 4)
+    assert choices(pace, (1e-6, 1e-6), 8).count(True) == 4
+
+
+def test_threads_set_anew_forget_and_shapes_are_bounded():
+    pace = _team.pace_of((1, 2))
+    assert _team.pace_of((1, 2)) is pace
+    fastrnn.set_num_threads(3)
+    assert _team.pace_of((1, 2)) is not pace
+    for k in range(2 * _team.SHAPES):
+        _team.pace_of((k,))
+    assert len(_team.paces) <= _team.SHAPES
+
+
+class Script:
+    """A pace that shares every other call, and writes down what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def shares(self):
+        self.shared = len(self.told) % 2 == 0
+        return self.shared
+
+    def record(self, shared, seconds):
+        assert seconds > 0
+        self.told.append((self.shared, shared))
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    paces = {}
+    monkeypatch.setattr(_team, "pace_of", lambda shape: paces.setdefault(shape, Script()))
+    return paces
+
+
+@posix
+@pytest.mark.parametrize(
+    ("cell", "N", "T", "H"),
+    [
+        ("lstm", 1, 20, 200),
+        ("gru", 5, 20, 200),
+        ("gru-before", 1, 20, 200),
+        ("rnn-tanh", 3, 20, 320),
+        ("lstm", 1, 40, 64),
+    ],
+)
+def test_either_way_gives_the_same_bits(cell, N, T, H, scripts):
+    """Inference, forward and backward passes; where steps are short the backward pass alone, for its products."""
+    layer = make(cell, 31, H, seed=0)
+    x, dy = normal("x", N, T, 31), normal("dy", N, T, H)
+    expected = run(layer, x, dy=dy), layer(x)
+    for _ in range(3):
+        assert_same_bits((run(layer, x, dy=dy), layer(x)), expected)
+    assert len(scripts) == (1 if H == 64 else 3)
+    assert all(asked == told for script in scripts.values() for asked, told in script.told)
+    assert all(len(script.told) == 4 for script in scripts.values())
+
+
+@posix
+@pytest.mark.parametrize(("N", "T", "lengths"), [(5, 20, True), (33, 20, False), (1, 30000, False)])
+def test_varied_rows_large_batches_and_long_calls_are_not_tried(N, T, lengths, scripts):
+    layer = make("lstm", 8, 200, seed=0)
+    x = normal("x", N, T, 8)
+    layer(x, lengths=np.arange(N) + 2 if lengths else None)
+    assert not scripts
