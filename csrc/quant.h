@@ -8,7 +8,7 @@
 
 #if defined(FASTRNN_DOUBLE) /* quantized layers are float32's */
 
-static void low_panels(const LowProduct *p, int first, int end, int rows, const real *const *a,
+static void low_panels(const LowProduct *p, int first, int end, int turned, int rows, const real *const *a,
     const real *const *a_scales, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {
     (void)p, (void)first, (void)end, (void)rows, (void)a, (void)a_scales, (void)init, (void)init_offset, (void)out;
@@ -29,21 +29,23 @@ static const char *low_path(int storage)
     return storage == INT8 ? INT8_WIDE : "float32 multiply-add";
 }
 
-/* out[m][panel] = init[m][panel] + a[m] b for m < rows and the panels first ... end - 1, as `tile`; the panels of init
- * and out begin p->panel.init and p->panel.out behind one another, with panel `first` at the offsets given.
+/* out[m][panel] = init[m][panel] + a[m] b for m < rows and the panels first ... end - 1, from the last down where
+ * `turned`; the panels of init and out begin p->panel.init and p->panel.out behind one another, panel `first` at the offsets.
  *   a         IN  [rows] pointers to what round_row gave, and
  *   a_scales  IN  [rows] pointers to its scales, int8 */
-static void low_panels(const LowProduct *p, int first, int end, int rows, const real *const *a,
+static void low_panels(const LowProduct *p, int first, int end, int turned, int rows, const real *const *a,
     const real *const *a_scales, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {
-    for (int q = first, panels; q < end; q += panels) {
+    const int most = rows > 1 ? 1 : p->dots ? PANELS_AT_ONCE : 2;
+    for (int low = first, high = end; low < high;) {
+        const int panels = next_panels(p->b, most, low, high, turned), q = turned ? high - panels : low;
         const int vectors = panel_vectors(p->b, q);
         const real *b = p->b->data + q * p->panel.b;
-        /* Two for one row, whose sums would wait for one another. */
-        panels = rows == 1 && q + 1 < end && panel_vectors(p->b, q + 1) == vectors ? 2 : 1;
-        if (p->dots) dot_panels(vectors, panels, p, rows, a, a_scales, b, init, init_offset, out, out_offset);
-        else wide_panels(vectors, panels, p, rows, a, a_scales, b, init, init_offset, out, out_offset);
-        init_offset += panels * p->panel.init, out_offset += panels * p->panel.out;
+        const ptrdiff_t from = init_offset + (q - first) * p->panel.init, to = out_offset + (q - first) * p->panel.out;
+        if (turned) high = q;
+        else low = q + panels;
+        if (p->dots) dot_panels(vectors, panels, p, rows, a, a_scales, b, init, from, out, to);
+        else wide_panels(vectors, panels, p, rows, a, a_scales, b, init, from, out, to);
     }
 }
 

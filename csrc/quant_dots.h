@@ -39,12 +39,12 @@ ALWAYS_INLINE vec dot(const int storage, vbits w, vbits x, vec sum)
     return sum;
 }
 
-/* `panels` is 2 for one row alone, as in tile.h. */
+/* `panels` is more than 1 for one row alone, as in tile.h. */
 ALWAYS_INLINE void dot_body(const int storage, const int rows, const int vectors, const int panels,
     const LowProduct *p, const real *const *a, const real *const *a_scales, const real *b, const real *const *init,
     ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {
-    vec sums[MOST_ROWS][2 * TILE_VECTORS];
+    vec sums[MOST_ROWS][PANELS_AT_ONCE * TILE_VECTORS];
     const real *row[MOST_ROWS], *scales = b + p->scales;
     const ptrdiff_t b_step = p->b->row_step, count = p->rows;
     const PanelSteps step = p->panel;
@@ -107,11 +107,16 @@ typedef void (*dot_function)(const LowProduct *p, const real *const *a, const re
     {                                                                                                                  \
         DOT_BODY(rows, vectors, 1)                                                                                     \
     }
-#define DEFINE_DOT_PAIR(vectors)                                                                                       \
+#define DEFINE_DOT_ACROSS(vectors)                                                                                     \
     static void dot_pair_x##vectors(const LowProduct *p, const real *const *a, const real *const *a_scales,            \
         const real *b, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)         \
     {                                                                                                                  \
         DOT_BODY(1, vectors, 2)                                                                                        \
+    }                                                                                                                  \
+    static void dot_across_x##vectors(const LowProduct *p, const real *const *a, const real *const *a_scales,          \
+        const real *b, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)         \
+    {                                                                                                                  \
+        DOT_BODY(1, vectors, PANELS_AT_ONCE)                                                                           \
     }
 #define DOT_NAME(rows, vectors) dot_##rows##x##vectors,
 
@@ -119,22 +124,23 @@ UP_TO(ROWS_1, DEFINE_DOT, 1)
 UP_TO(ROWS_2, DEFINE_DOT, 2)
 UP_TO(ROWS_3, DEFINE_DOT, 3)
 UP_TO(ROWS_4, DEFINE_DOT, 4)
-DEFINE_DOT_PAIR(1)
-DEFINE_DOT_PAIR(2)
-DEFINE_DOT_PAIR(3)
-DEFINE_DOT_PAIR(4)
+DEFINE_DOT_ACROSS(1)
+DEFINE_DOT_ACROSS(2)
+DEFINE_DOT_ACROSS(3)
+DEFINE_DOT_ACROSS(4)
 
 static const dot_function DOT_TILES[TILE_VECTORS][MOST_ROWS] = {{UP_TO(ROWS_1, DOT_NAME, 1)},
     {UP_TO(ROWS_2, DOT_NAME, 2)}, {UP_TO(ROWS_3, DOT_NAME, 3)}, {UP_TO(ROWS_4, DOT_NAME, 4)}};
 static const dot_function DOT_PAIRS[TILE_VECTORS] = {dot_pair_x1, dot_pair_x2, dot_pair_x3, dot_pair_x4};
+static const dot_function DOTS_ACROSS[TILE_VECTORS] = {dot_across_x1, dot_across_x2, dot_across_x3, dot_across_x4};
 
-/* Some rows and one panel, or one row and two. */
+/* Some rows and one panel, or one row and 2 ... PANELS_AT_ONCE, a power of two. */
 static void dot_panels(int vectors, int panels, const LowProduct *p, int rows, const real *const *a,
     const real *const *a_scales, const real *b, const real *const *init, ptrdiff_t init_offset, real *const *out,
     ptrdiff_t out_offset)
 {
-    if (panels == 2) {
-        DOT_PAIRS[vectors - 1](p, a, a_scales, b, init, init_offset, out, out_offset);
+    if (panels > 1) {
+        (panels == 2 ? DOT_PAIRS : DOTS_ACROSS)[vectors - 1](p, a, a_scales, b, init, init_offset, out, out_offset);
         return;
     }
     const int most = tile_rows(vectors);

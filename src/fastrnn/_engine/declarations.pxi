@@ -87,7 +87,7 @@ cdef extern from "quant.h" nogil:
     void round_row(int storage, const real* x, Py_ssize_t K, real* q, real* scale)
     vec low_gather(int storage, const real* lanes, int bit, const real* scale)
     LowProduct low_product(int storage, Py_ssize_t K, const Panels* b, Py_ssize_t init_panel, Py_ssize_t out_panel)
-    void low_panels(const LowProduct* p, int first, int end, int rows, const_row* a, const_row* a_scales,
+    void low_panels(const LowProduct* p, int first, int end, bint turned, int rows, const_row* a, const_row* a_scales,
                     const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset)
     const char* low_path(int storage)
 

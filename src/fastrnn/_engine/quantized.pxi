@@ -136,7 +136,7 @@ cdef void multiply_low(const Sweep* s, const Group* group, real** stack_rows) no
     cdef LowProduct product = low_product(s.f.w.storage, step.H, s.b, step.input_step, group.rows * TILE_STEP * VLEN)
     if not s.started:
         product.rows = 0
-    low_panels(&product, group.panel, group.panel + group.panels, group.rows, s.h + group.row,
+    low_panels(&product, group.panel, group.panel + group.panels, s.f.turned, group.rows, s.h + group.row,
                s.f.rounded.scale_of + group.row, step.inputs + group.row, group.panel * step.input_step + offset,
                stack_rows, offset)
 
@@ -160,7 +160,7 @@ cdef void project_low_share(void* argument, int share, int rank) noexcept nogil:
     cdef Py_ssize_t row = f.w.layout.width * VLEN, step = f.step.input_step
     cdef int first = share_end(b.count, f.shares, share - 1)
     cdef LowProduct product = low_product(f.w.storage, f.w.I, b, row, step)
-    low_panels(&product, first, share_end(b.count, f.shares, share), p.rows, p.x, f.rounded.scale_of, f.bias_rows,
+    low_panels(&product, first, share_end(b.count, f.shares, share), False, p.rows, p.x, f.rounded.scale_of, f.bias_rows,
                first * row, f.z_rows, first * step)
 
 
