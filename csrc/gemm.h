@@ -44,17 +44,34 @@ ALWAYS_INLINE int next_panels(const Panels *b, int most, int first, int end, int
     return most;
 }
 
+/* The rows k ... k + count - 1 of panel p, for the tiles before them to ask for, where the matrix comes from so far that
+ * the hardware's prefetchers do not bring it in time; from the third cache they mostly do, and asking would cost 3 %. */
+#define ASKED_MATRIX (1 << 23)
+ALWAYS_INLINE Ahead panel_ahead(const Panels *b, int p, ptrdiff_t k, ptrdiff_t count)
+{
+    const real *next;
+    if (p < 0 || p >= b->count || b->count * b->panel_step * (ptrdiff_t)sizeof(real) <= ASKED_MATRIX)
+        return (Ahead){NULL, NULL};
+    next = panel_data(b, p) + k * b->row_step;
+    return (Ahead){next, next + count * b->row_step};
+}
+
 /* A block of a panel that many row tiles read again stays in half of a 512 KB second-level cache. */
 #define BLOCK_BYTES 196608
 
-/* All rows of one panel, a tile after the other. */
+/* All rows of one panel, a tile after the other. Each asks for the sums that the next one starts from, and but for the
+ * first, which fetches the panel, for a part of what is ahead. */
 ALWAYS_INLINE void panel_rows(ptrdiff_t rows, int vectors, Fill fill, const real *const *a, ptrdiff_t a_offset,
-    const real *b, const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
+    const real *b, const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out,
+    ptrdiff_t out_offset, Ahead ahead)
 {
     const int most = tile_rows(registers_of(fill, vectors));
     for (ptrdiff_t m = 0; m < rows;) {
         const int count = next_rows(rows - m, most);
-        tile(count, vectors, fill, a + m, a_offset, b, inner, init + m, init_offset, out + m, out_offset);
+        for (ptrdiff_t r = m + count; r < rows && r < m + count + most && init[r] != init[m]; r++)
+            prefetch_row(init[r] + init_offset, vectors * VLEN);
+        tile(count, vectors, fill, a + m, a_offset, b, inner, init + m, init_offset, out + m, out_offset,
+            m ? next_ahead(&ahead, inner->runs * inner->run) : NULL);
         m += count;
     }
 }
@@ -68,12 +85,12 @@ static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const
 {
     const ptrdiff_t row_bytes = b->vectors * VLEN * (ptrdiff_t)sizeof(real);
     const int whole_runs = inner->runs > 1;
-    const ptrdiff_t length = whole_runs ? inner->runs : inner->run;
+    const ptrdiff_t length = whole_runs ? inner->runs : inner->run, unit = whole_runs ? inner->run : 1;
     const ptrdiff_t tail_a = inner->runs * inner->a_run, tail_b = inner->runs * inner->run * b->row_step;
     const Inner tail = {inner->tail_runs, inner->tail_run, inner->a_step, inner->tail_a_run, b->row_step, 0, 0, 0};
     const int turned = first_panel > end_panel, most = rows == 1 ? panels_at_once(b) : 1;
     int low = turned ? end_panel : first_panel, high = turned ? first_panel : end_panel;
-    ptrdiff_t block = BLOCK_BYTES / (row_bytes * (whole_runs ? inner->run : 1));
+    ptrdiff_t block = BLOCK_BYTES / (row_bytes * unit);
     if (block < 1) block = 1;
     if (rows <= TILE_ROWS) block = length; /* each panel is read once: nothing to keep */
     while (low < high) {
@@ -97,15 +114,17 @@ static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const
         }
         do {
             const ptrdiff_t size = length - first < block ? length - first : block;
+            const int last = first + size == length;
             *(whole_runs ? &part.runs : &part.run) = size;
             panel_rows(rows, vectors, fill, a, first * (whole_runs ? inner->a_run : inner->a_step),
-                panel + first * (whole_runs ? inner->run : 1) * b->row_step, &part, from, p * from_panel, out,
-                p * out_panel);
+                panel + first * unit * b->row_step, &part, from, p * from_panel, out, p * out_panel,
+                panel_ahead(b, !last ? p : turned ? p - 1 : p + 1, last ? 0 : (first + size) * unit, block * unit));
             from = (const real *const *)out, from_panel = out_panel;
             first += size;
         } while (first < length);
         if (tail.runs)
-            panel_rows(rows, vectors, fill, a, tail_a, panel + tail_b, &tail, from, p * from_panel, out, p * out_panel);
+            panel_rows(rows, vectors, fill, a, tail_a, panel + tail_b, &tail, from, p * from_panel, out, p * out_panel,
+                (Ahead){NULL, NULL});
     }
 }
 

@@ -11,7 +11,7 @@
 static void low_panels(const LowProduct *p, int first, int end, int turned, int rows, const real *const *a,
     const real *const *a_scales, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {
-    (void)p, (void)first, (void)end, (void)rows, (void)a, (void)a_scales, (void)init, (void)init_offset, (void)out;
+    (void)p, (void)first, (void)end, (void)turned, (void)rows, (void)a, (void)a_scales, (void)init, (void)init_offset, (void)out;
     (void)out_offset;
 }
 static const char *low_path(int storage) { return (void)storage, "none"; }
@@ -30,13 +30,13 @@ static const char *low_path(int storage)
 }
 
 /* out[m][panel] = init[m][panel] + a[m] b for m < rows and the panels first ... end - 1, from the last down where
- * `turned`; the panels of init and out begin p->panel.init and p->panel.out behind one another, panel `first` at the offsets.
+ * `turned`; the panels of init and out begin p->panel.init and p->panel.out behind one another, `first` at the offsets.
  *   a         IN  [rows] pointers to what round_row gave, and
  *   a_scales  IN  [rows] pointers to its scales, int8 */
 static void low_panels(const LowProduct *p, int first, int end, int turned, int rows, const real *const *a,
     const real *const *a_scales, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {
-    const int most = rows > 1 ? 1 : p->dots ? PANELS_AT_ONCE : 2;
+    const int most = rows != 1 ? 1 : p->dots ? PANELS_AT_ONCE : 2;
     for (int low = first, high = end; low < high;) {
         const int panels = next_panels(p->b, most, low, high, turned), q = turned ? high - panels : low;
         const int vectors = panel_vectors(p->b, q);

@@ -107,16 +107,11 @@ typedef void (*dot_function)(const LowProduct *p, const real *const *a, const re
     {                                                                                                                  \
         DOT_BODY(rows, vectors, 1)                                                                                     \
     }
-#define DEFINE_DOT_ACROSS(vectors)                                                                                     \
-    static void dot_pair_x##vectors(const LowProduct *p, const real *const *a, const real *const *a_scales,            \
+#define DEFINE_DOT_ACROSS(vectors, panels)                                                                             \
+    static void dot_across_##panels##x##vectors(const LowProduct *p, const real *const *a, const real *const *a_scales, \
         const real *b, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)         \
     {                                                                                                                  \
-        DOT_BODY(1, vectors, 2)                                                                                        \
-    }                                                                                                                  \
-    static void dot_across_x##vectors(const LowProduct *p, const real *const *a, const real *const *a_scales,          \
-        const real *b, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)         \
-    {                                                                                                                  \
-        DOT_BODY(1, vectors, PANELS_AT_ONCE)                                                                           \
+        DOT_BODY(1, vectors, panels)                                                                                   \
     }
 #define DOT_NAME(rows, vectors) dot_##rows##x##vectors,
 
@@ -124,15 +119,18 @@ UP_TO(ROWS_1, DEFINE_DOT, 1)
 UP_TO(ROWS_2, DEFINE_DOT, 2)
 UP_TO(ROWS_3, DEFINE_DOT, 3)
 UP_TO(ROWS_4, DEFINE_DOT, 4)
-DEFINE_DOT_ACROSS(1)
-DEFINE_DOT_ACROSS(2)
-DEFINE_DOT_ACROSS(3)
-DEFINE_DOT_ACROSS(4)
+UP_TO_4(DEFINE_DOT_ACROSS, 2)
 
 static const dot_function DOT_TILES[TILE_VECTORS][MOST_ROWS] = {{UP_TO(ROWS_1, DOT_NAME, 1)},
     {UP_TO(ROWS_2, DOT_NAME, 2)}, {UP_TO(ROWS_3, DOT_NAME, 3)}, {UP_TO(ROWS_4, DOT_NAME, 4)}};
-static const dot_function DOT_PAIRS[TILE_VECTORS] = {dot_pair_x1, dot_pair_x2, dot_pair_x3, dot_pair_x4};
-static const dot_function DOTS_ACROSS[TILE_VECTORS] = {dot_across_x1, dot_across_x2, dot_across_x3, dot_across_x4};
+#define DOT_ACROSS_NAME(vectors, panels) dot_across_##panels##x##vectors,
+static const dot_function DOTS_ACROSS_2[TILE_VECTORS] = {UP_TO_4(DOT_ACROSS_NAME, 2)};
+#if PANELS_AT_ONCE > 2
+UP_TO_4(DEFINE_DOT_ACROSS, 4)
+static const dot_function DOTS_ACROSS_4[TILE_VECTORS] = {UP_TO_4(DOT_ACROSS_NAME, 4)};
+#else
+#define DOTS_ACROSS_4 DOTS_ACROSS_2
+#endif
 
 /* Some rows and one panel, or one row and 2 ... PANELS_AT_ONCE, a power of two. */
 static void dot_panels(int vectors, int panels, const LowProduct *p, int rows, const real *const *a,
@@ -140,7 +138,7 @@ static void dot_panels(int vectors, int panels, const LowProduct *p, int rows, c
     ptrdiff_t out_offset)
 {
     if (panels > 1) {
-        (panels == 2 ? DOT_PAIRS : DOTS_ACROSS)[vectors - 1](p, a, a_scales, b, init, init_offset, out, out_offset);
+        (panels == 2 ? DOTS_ACROSS_2 : DOTS_ACROSS_4)[vectors - 1](p, a, a_scales, b, init, init_offset, out, out_offset);
         return;
     }
     const int most = tile_rows(vectors);

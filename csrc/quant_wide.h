@@ -83,7 +83,7 @@ static void bfloat16_rows(int vectors, const LowProduct *p, int rows, const real
             }
         for (int m = 0; m < rows; m += most)
             tile(rows - m < most ? rows - m : most, vectors, WHOLE, a + m, k, wide, &inner,
-                k ? (const real *const *)out + m : init + m, k ? out_offset : init_offset, out + m, out_offset);
+                k ? (const real *const *)out + m : init + m, k ? out_offset : init_offset, out + m, out_offset, NULL);
         k += count;
     } while (k < K);
 }

@@ -148,7 +148,7 @@ ALWAYS_INLINE void store_across(const int across, const int left, real *p, vec a
 
 ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels, const Fill fill, const real *const *a,
     ptrdiff_t a_offset, const real *b, const Inner *inner, const real *const *init, ptrdiff_t init_offset,
-    real *const *out, ptrdiff_t out_offset, PanelSteps step)
+    real *const *out, ptrdiff_t out_offset, PanelSteps step, const real *ahead)
 {
     const int before = (panels - 1) * vectors, across = side_by_side(fill);
     const int whole = before + whole_registers(fill, vectors), half = half_registers(fill, vectors);
@@ -167,6 +167,10 @@ ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels
     for (ptrdiff_t s = 0; s < inner->runs; s++) {
         const ptrdiff_t run = late && s == inner->runs - 1 && inner->run >= late ? inner->run - late : inner->run;
         for (ptrdiff_t k = 0, end = run * a_step; k != end; k += a_step, b += b_step) {
+            if (rows > 1 && fill == WHOLE && ahead) {
+                PREFETCH_FAR(ahead);
+                ahead += PER_LINE;
+            }
             if (few_rows || panels > 1) {
                 vec x[MOST_ROWS];
                 UNROLL for (int r = 0; r < rows; r++)
@@ -227,14 +231,15 @@ ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels
 #undef WEIGHTS_AT
 
 typedef void (*tile_function)(const real *const *a, ptrdiff_t a_offset, const real *b, const Inner *inner,
-    const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset);
+    const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset, const real *ahead);
 
 #define DEFINE_TILE(rows, vectors, fill)                                                                               \
     static void tile_##rows##x##vectors##_##fill(const real *const *a, ptrdiff_t a_offset, const real *b,              \
-        const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)    \
+        const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset,    \
+        const real *ahead)                                                                                             \
     {                                                                                                                  \
         const PanelSteps none = {0, 0, 0};                                                                             \
-        tile_body(rows, vectors, 1, fill, a, a_offset, b, inner, init, init_offset, out, out_offset, none);            \
+        tile_body(rows, vectors, 1, fill, a, a_offset, b, inner, init, init_offset, out, out_offset, none, ahead);     \
     }
 #define TILE_NAME(rows, vectors, fill) tile_##rows##x##vectors##_##fill,
 
@@ -267,14 +272,30 @@ static const tile_function TILES[][TILE_VECTORS][MOST_ROWS] = {TILE_TABLE(WHOLE,
 static const tile_function TILES[][TILE_VECTORS][MOST_ROWS] = {TILE_TABLE(WHOLE, ROWS_1, ROWS_2, ROWS_3, ROWS_4)};
 #endif
 
+/* Memory that tiles ask for while they compute, each with every k a line. */
+typedef struct {
+    const real *next, *end;
+} Ahead;
+
+/* What a tile of `count` values of k is to ask for; NULL where nothing is left. */
+ALWAYS_INLINE const real *next_ahead(Ahead *ahead, ptrdiff_t count)
+{
+    const real *next = ahead->next;
+    if (next >= ahead->end) return NULL;
+    ahead->next += count * PER_LINE;
+    return next;
+}
+
 /* out[r][out_offset..] = init[r][init_offset..] + sum over k of a[r][k] b[k][..], rows x vectors * VLEN.
  *   a     IN   [rows] pointers              b    IN   [runs * run, b_step]
  *   init  IN   [rows] pointers, may be out  out  OUT  [rows] pointers
- * out overlaps no a. rows is at most tile_rows(registers_of(fill, vectors)); lanes that hold no column may be left alone. */
+ * out overlaps no a. rows is at most tile_rows(registers_of(fill, vectors)); lanes that hold no column may be left alone.
+ * `ahead` is what to ask for meanwhile, or NULL: whole tiles of several rows do. */
 ALWAYS_INLINE void tile(int rows, int vectors, Fill fill, const real *const *a, ptrdiff_t a_offset, const real *b,
-    const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
+    const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset,
+    const real *ahead)
 {
-    TILES[fill][vectors - 1][rows - 1](a, a_offset, b, inner, init, init_offset, out, out_offset);
+    TILES[fill][vectors - 1][rows - 1](a, a_offset, b, inner, init, init_offset, out, out_offset, ahead);
 }
 
 /* The same for one row and 2 ... PANELS_AT_ONCE panels, a power of two, of which the last has the fill; a LAST_HALF's other
@@ -282,23 +303,24 @@ ALWAYS_INLINE void tile(int rows, int vectors, Fill fill, const real *const *a, 
 static void tile_across(int panels, int vectors, Fill fill, const real *const *a, ptrdiff_t a_offset, const real *b,
     const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset, PanelSteps step)
 {
-#define ACROSS(vectors, panels, fill)                                                                                  \
-    case vectors: tile_body(1, vectors, panels, fill, a, a_offset, b, inner, init, init_offset, out, out_offset, step); break;
-#define ALL_ACROSS(fill)                                                                                               \
+#define CASE_ACROSS(vectors, panels, fill)                                                                                  \
+    case vectors: tile_body(1, vectors, panels, fill, a, a_offset, b, inner, init, init_offset, out, out_offset, step, NULL); \
+        break;
+#define FILLED_ACROSS(fill)                                                                                               \
     if (panels == 2) {                                                                                                 \
-        switch (vectors) { UP_TO_4(ACROSS, 2, fill) }                                                                  \
+        switch (vectors) { UP_TO_4(CASE_ACROSS, 2, fill) }                                                                  \
     } else {                                                                                                           \
-        switch (vectors) { UP_TO_4(ACROSS, PANELS_AT_ONCE, fill) }                                                     \
+        switch (vectors) { UP_TO_4(CASE_ACROSS, PANELS_AT_ONCE, fill) }                                                     \
     }
     if (HALVES && fill == BY_TWO) {
-        ALL_ACROSS(BY_TWO)
+        FILLED_ACROSS(BY_TWO)
     } else if (HALVES && fill == BY_FOUR) {
-        ALL_ACROSS(BY_FOUR)
+        FILLED_ACROSS(BY_FOUR)
     } else {
-        ALL_ACROSS(WHOLE)
+        FILLED_ACROSS(WHOLE)
     }
-#undef ALL_ACROSS
-#undef ACROSS
+#undef FILLED_ACROSS
+#undef CASE_ACROSS
 }
 
 #endif

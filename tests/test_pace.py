@@ -29,15 +29,18 @@ def choices(pace, seconds, calls: int) -> list[bool]:
     return chosen
 
 
-def test_both_ways_by_turns_at_first():
-    assert choices(_team.Pace(), (1e-6, 2e-6), 4) == [True, False, True, False]
+FIRST = 2 * _team.TRIAL  # calls, until both ways are known
+
+
+def test_a_trial_of_each_way_at_first():
+    assert choices(_team.Pace(), (1e-6, 2e-6), FIRST) == [True] * _team.TRIAL + [False] * _team.TRIAL
 
 
 @pytest.mark.parametrize("seconds", [(1.6e-6, 1e-6), (1e-6, 1.3e-6), (1e-6, 5e-6)])
 def test_the_faster_goes_on(seconds):
     """And the slower is tried again for about a hundredth of the time."""
     pace = _team.Pace()
-    choices(pace, seconds, 4)
+    choices(pace, seconds, FIRST)
     chosen = choices(pace, seconds, 10000)
     spent, least = sum(seconds[way] for way in chosen), 10000 * min(seconds)
     assert 0.008 < spent / least - 1 < 0.012
@@ -47,7 +50,7 @@ def test_the_faster_goes_on(seconds):
 def test_one_slow_call_proves_nothing(shared):
     pace = _team.Pace()
     seconds = (2e-6, 1e-6) if shared else (1e-6, 2e-6)
-    choices(pace, seconds, 10)
+    choices(pace, seconds, FIRST + 10)
     pace.record(shared, 1e-3)
     assert choices(pace, seconds, 10) == [shared] * 10
 
@@ -56,18 +59,28 @@ def test_follows_a_change():
     """Shared steps become slower, which two calls show, and faster again, which the next trial does."""
     pace = _team.Pace()
     choices(pace, (2e-6, 1e-6), 50)
-    chosen = choices(pace, (2e-6, 2.6e-6), 60)
+    chosen = choices(pace, (2e-6, 2.6e-6), 100)
     assert chosen[:3] == [True, True, False]
-    assert chosen[3:].count(True) <= 2
-    chosen = choices(pace, (2e-6, 1e-6), 60)
-    assert chosen.index(True) <= 30
+    assert chosen[3:].count(True) <= _team.TRIAL
+    chosen = choices(pace, (2e-6, 1e-6), 150)
+    assert chosen.index(True) <= 100
     assert all(chosen[chosen.index(True) :])
+
+
+def test_a_worker_has_time_to_wake():
+    """Where calls alone let it sleep, the first shared ones after them are no faster than these."""
+    pace, chosen, in_a_row = _team.Pace(), [], 0
+    for _ in range(500):
+        chosen.append(pace.shares())
+        in_a_row = in_a_row + 1 if chosen[-1] else 0
+        pace.record(chosen[-1], {0: 1.0, 1: 1.04, 2: 1.02}.get(in_a_row, 0.65))
+    assert chosen[FIRST:].count(True) > 400
 
 
 def test_equal_ways_take_turns():
     pace = _team.Pace()
-    choices(pace, (1e-6, 1e-6), 4)
-    assert choices(pace, (1e-6, 1e-6), 8).count(True) == 4
+    choices(pace, (1e-6, 1e-6), FIRST)
+    assert choices(pace, (1e-6, 1e-6), 12).count(True) == 6
 
 
 def test_threads_set_anew_forget_and_shapes_are_bounded():
@@ -77,7 +90,7 @@ def test_threads_set_anew_forget_and_shapes_are_bounded():
     assert _team.pace_of((1, 2)) is not pace
     for k in range(2 * _team.SHAPES):
         _team.pace_of((k,))
-    assert len(_team.paces) <= _team.SHAPES
+        assert len(_team.paces) <= _team.SHAPES
 
 
 class Script:
@@ -123,6 +136,17 @@ def test_either_way_gives_the_same_bits(cell, N, T, H, scripts):
     assert len(scripts) == (1 if H == 64 else 3)
     assert all(asked == told for script in scripts.values() for asked, told in script.told)
     assert all(len(script.told) == 4 for script in scripts.values())
+
+
+@posix
+def test_what_tells_times_apart(scripts):
+    """Inference, both passes of training, ids, and lengths of another order have their own."""
+    layer = make("lstm", 200, 200, seed=0)
+    for T in (20, 30, 200):
+        for x in (normal("x", 1, T, 200), np.arange(T)[None] % 200):
+            run(layer, x, dy=normal("dy", 1, T, 200))
+            layer(x)
+    assert len(scripts) == 2 * 2 * 3
 
 
 @posix

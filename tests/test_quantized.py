@@ -133,6 +133,19 @@ def test_rows_are_alone_and_ragged(cell, precision):
 
 @each_precision
 @every_cell
+def test_rows_that_begin_late(cell, precision):
+    """Neither direction has a row in the first chunk of its steps, and an empty batch has none at all."""
+    layer = make(cell, 7, 70, bidirectional=True, seed=0)
+    q, x = layer.quantize(precision), normal("x", 2, 900, 7)
+    mask = np.zeros((2, 900), bool)
+    mask[:, 440:460] = True
+    y = q(x, mask=mask)[0]
+    assert_same_bits(y[:, 440:460], q(np.ascontiguousarray(x[:, 440:460]))[0])
+    assert q(x[:0])[0].shape == (0, 900, 140)
+
+
+@each_precision
+@every_cell
 def test_ids_resets_and_time_major(cell, precision):
     layer = make(cell, 11, 9, 2, seed=0, batch_first=False)
     q, ids = layer.quantize(precision), np.random.default_rng(0).integers(0, 11, (6, 4))

@@ -85,9 +85,12 @@ THREADS = [
         "slower-way-never-tried-again", "            way = not way\n", "            pass\n",
         "test_the_faster_goes_on[seconds1]",
     ),
-    pace("slower-way-tried-again-for-good", "if way == self.way else 1", "", "test_the_faster_goes_on[seconds1]"),
     pace(
-        "slower-way-tried-however-slow", "* min(alone, shared) >= abs(alone - shared)", ">= 0.5",
+        "slower-way-tried-again-for-good", "if way == self.way and self.calls else 1", "",
+        "test_the_faster_goes_on[seconds1]",
+    ),
+    pace(
+        "slower-way-tried-however-slow", "* min(alone, shared) >= TRIAL * abs(alone - shared)", ">= 0.5",
         "test_the_faster_goes_on[seconds2]",
     ),
     pace(
@@ -95,17 +98,26 @@ THREADS = [
         "test_one_slow_call_proves_nothing[True]",
     ),
     pace(
-        "not-by-turns-at-first", "(self.latest[1] == 0 or self.latest[0] > 0)", "True",
-        "test_both_ways_by_turns_at_first",
+        "alone-at-first", "way = shared == 0", "way = alone > 0",
+        "test_a_trial_of_each_way_at_first",
+    ),
+    pace("trials-of-one-call", "TRIAL = 3", "TRIAL = 1", "test_a_worker_has_time_to_wake"),
+    pace(
+        "trials-at-the-cost-of-one-call", ">= TRIAL * abs(", ">= abs(", "test_the_faster_goes_on[seconds0]",
     ),
     pace(
-        "shapes-without-end", "if len(paces) == SHAPES:", "if False:",
+        "shapes-without-end", "if len(paces) >= SHAPES:", "if False:",
         "test_threads_set_anew_forget_and_shapes_are_bounded",
     ),
     Mutant(
         "pace-of-other-threads-kept", ENGINE + "_team.pyx",
         "    paces.clear()\n\n\ninclude", "\n\ninclude",
         "test_pace.py::test_threads_set_anew_forget_and_shapes_are_bounded", "float32",
+    ),
+    Mutant(
+        "pace-of-all-lengths", ENGINE + "stack.pxi",
+        "(<object>T).bit_length(), drawn, shares", "drawn, shares",
+        "test_pace.py::test_what_tells_times_apart", "float32",
     ),
     Mutant(
         "pace-of-varied-rows", ENGINE + "stack.pxi",

@@ -8,6 +8,7 @@ def set_num_threads(num_threads: int) -> None: ...
 
 paces: dict[tuple[float, ...], Pace]
 TRIED_AGAIN: float
+TRIAL: int
 SHAPES: int
 
 class Pace:

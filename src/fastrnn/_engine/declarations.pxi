@@ -69,7 +69,12 @@ cdef extern from "gemm.h" nogil:
     int panel_vectors(const Panels* b, int p)
     Fill panel_fill(const Panels* b, int p)
     void tile(int rows, int vectors, Fill fill, const_row* a, Py_ssize_t a_offset, const real* b,
-              const Inner* inner, const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset)
+              const Inner* inner, const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset,
+              const real* ahead)
+    ctypedef struct Ahead:
+        const real* next
+    const real* next_ahead(Ahead* ahead, Py_ssize_t count)
+    Ahead panel_ahead(const Panels* b, int p, Py_ssize_t k, Py_ssize_t count)
     void tile_across(int panels, int vectors, Fill fill, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
                      const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset, PanelSteps step)
     int panels_at_once(const Panels* b)

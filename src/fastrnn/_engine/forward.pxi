@@ -444,6 +444,7 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
     cdef int low = group.panel, high = low + group.panels
     cdef real** out
     cdef Inner inner = run_of(f.w.P if s.started else 0)
+    cdef Ahead ahead
     cdef PanelSteps steps
     inner.b_step = b.row_step
     steps.b, steps.init, steps.out = b.panel_step, step.input_step, TILE_STEP * VLEN
@@ -461,12 +462,14 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
                         p * step.input_step + offset, out, offset, steps)
             continue
         most, m = tile_rows(registers_of(panel_fill(b, p), vectors)), 0
+        ahead = panel_ahead(b, p - 1 if f.turned else p + 1, 0, inner.run)
         while m < group.rows:
             count = next_rows(group.rows - m, most)
             if f.far:
                 ask_ahead(f, p, 1, group.row + m, count)
             tile(count, vectors, panel_fill(b, p), h + m, 0, b.data + p * b.panel_step, &inner,
-                 inputs + m, p * step.input_step + offset, out + m, offset)
+                 inputs + m, p * step.input_step + offset, out + m, offset,
+                 next_ahead(&ahead, inner.run) if m else NULL)
             m += count
 
 

@@ -7,7 +7,7 @@ cdef struct Block:
     Py_ssize_t rows                 # at most
     bint fresh                      # nothing has been added up yet: the gradients' memory is undefined
     real* dz                        # [panel][rows][width * VLEN]: gradients of the pre-activations
-    real* dz_beside                 # [rows][width * VLEN]: those of the last panel as its weights lie, where they lie side by side
+    real* dz_beside                 # [rows][width * VLEN]: of the last panel, gates side by side where its weights lie so
     const_row* dz_rows              # [rows] -> panel 0
     const_row* zero_rows            # [rows] -> zeros
     real* zeros                     # [widest, rounded up]

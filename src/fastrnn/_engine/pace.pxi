@@ -1,9 +1,10 @@
-# Whether it pays to share the steps of a small batch, with a wait after each. It mostly does; but the two cores of a
-# virtual machine may lie side by side now and apart a second later, where each message takes a microsecond, and others
-# may want one of them. So the time of calls is taken, and the better way goes on.
+# Whether it pays to share the steps of a small batch, with a wait after each. It mostly does; but the cores of a virtual
+# machine may lie side by side now and apart a second later, where each step takes a microsecond more, and others may want
+# one of them. So the time of calls is taken, and the better way goes on.
 
 paces = {}  # by shape: see pace_of
 TRIED_AGAIN = 0.01  # of the time, about, goes into trying the slower way again
+TRIAL = 3  # calls: a worker that sleeps is not woken for the first, and not awake all through the second
 SHAPES = 256  # at most, that are remembered
 
 
@@ -21,11 +22,13 @@ cdef class Pace:
         """Return whether the next call is to be shared."""
         cdef double alone = min(self.latest[0], self.before[0]), shared = min(self.latest[1], self.before[1])
         cdef bint way = shared < alone
-        if alone == 0 or shared == 0:  # until there are two calls of each, by turns
-            way = self.before[1] == 0 and (self.latest[1] == 0 or self.latest[0] > 0)
-        elif way == self.way and self.calls * TRIED_AGAIN * min(alone, shared) >= abs(alone - shared):
+        if 0 < self.calls < TRIAL:
+            way = self.way
+        elif alone == 0 or shared == 0:
+            way = shared == 0
+        elif way == self.way and self.calls * TRIED_AGAIN * min(alone, shared) >= TRIAL * abs(alone - shared):
             way = not way
-        self.calls = self.calls + 1 if way == self.way else 1
+        self.calls = self.calls + 1 if way == self.way and self.calls else 1
         self.way = way
         return way
 
@@ -35,10 +38,10 @@ cdef class Pace:
 
 
 def pace_of(tuple shape):
-    """Return the pace of a shape: of all that decides how long a step takes, and the number of shares."""
+    """Return the pace of a shape: of what tells its steps' time from that of others, and the number of shares."""
     pace = paces.get(shape)
     if pace is None:
-        if len(paces) == SHAPES:
+        if len(paces) >= SHAPES:
             paces.clear()
         pace = paces[shape] = Pace()
     return pace

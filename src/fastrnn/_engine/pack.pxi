@@ -115,7 +115,8 @@ cdef inline int lanes_apart(const Panels* b, int p) noexcept nogil:
 
 
 cdef Panels forward_panels(const Layout* a, const Part* part, Py_ssize_t K, char** space) noexcept nogil:
-    """Panels of the weights that feed a part, [panel][K][part.vectors * VLEN]."""
+    """Panels of the weights that feed a part, [panel][K][part.vectors * VLEN], or of sums of their gradients, of which every
+    gate begins a vector even where the fill says that weights lie side by side."""
     cdef Panels b
     b.vectors = part.vectors
     b.last = part_vectors(a, part, a.count - 1)
@@ -178,7 +179,7 @@ cdef void pack_by_input(void* argument, int share, int rank) noexcept nogil:
                 n = lanes(a.H, unit_of(a, p, job.part.first + v))
                 source = place_of_units(a, job.part, p, v, job.w)
                 to = b.data + p * b.panel_step + v * lanes_apart(b, p)
-                if stream and panel_fill(b, p) == WHOLE:
+                if stream and lanes_apart(b, p) == VLEN:  # whole lines
                     for k in range(first, last):
                         v_stream(to + k * b.row_step, v_load_n(source + k * job.w.k_step, n))
                 else:
@@ -189,7 +190,7 @@ cdef void pack_by_input(void* argument, int share, int rank) noexcept nogil:
 
 
 cdef void pack_by_unit(void* argument, int share, int rank) noexcept nogil:
-    """A share of the panels, each turned round."""
+    """A share of the panels, each turned round: of Dense layers, whose columns go on from one vector to the next."""
     cdef Packing* job = <Packing*>argument
     cdef const Layout* a = job.a
     cdef Panels* b = job.b

@@ -20,9 +20,6 @@ cdef Split split_of(int shares, int D, Py_ssize_t N, double step_seconds) noexce
     return BY_UNITS if step_seconds > 3e-6 else ALONE
 
 
-cdef double MOST_TRIED = 20e-3  # seconds of a call, about, of which both ways are tried: see pace.pxi
-
-
 cdef double seconds_of(double weights, double rows) noexcept nogil:
     """A guess, for such choices alone, at how long one core takes to multiply `rows` rows by `weights` numbers."""
     return weights * max(4.0 / 60e9, rows * 2.0 / 80e9)

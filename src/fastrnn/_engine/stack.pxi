@@ -25,14 +25,17 @@ cdef double step_seconds(const Pack* w, Py_ssize_t N) noexcept nogil:
 cdef enum Pass:
     INFERENCE, TRAINING, BACKWARD
 
+cdef double MOST_TRIED = 20e-3  # seconds of a call, about, of which both ways are tried: see pace.pxi
 
-cdef pace_of(Pass kind, const Pack* w, const Steps* steps, bint ids, int shares, double seconds):
-    """The `Pace` of a layer's steps, by what tells their time from that of others; None where their rows vary, or a call
-    is too long to be tried out."""
+
+cdef pace_for(Pass kind, const Pack* w, const Steps* steps, bint ids, bint drawn, int shares, double seconds):
+    """The `Pace` of a layer, by what tells its steps' time from that of others; None where their rows vary, or a call is
+    too long to be tried out."""
+    cdef Py_ssize_t T = steps.T
     if not steps.full or seconds > MOST_TRIED:
         return None
-    return _team.pace_of((<int>kind, sizeof(real), w.storage, w.cell, w.traits.plain, w.normed, 0 if ids else w.I, w.H, w.P,
-                          steps.N, shares))
+    return _team.pace_of((<int>kind, VLEN, sizeof(real), w.storage, w.cell, w.traits.plain, w.normed, 0 if ids else w.I,
+                          w.H, w.P, steps.N, (<object>T).bit_length(), drawn, shares))
 
 
 cpdef list stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cnp.ndarray y, cnp.ndarray h_final,
@@ -99,7 +102,7 @@ cdef forward_layer(Forward* directions, int D):
     cdef object pace = None
     cdef Pass kind = TRAINING if directions[0].keep else INFERENCE
     if split == BY_UNITS:
-        pace = pace_of(kind, w, directions[0].steps, directions[0].ids != NULL, shares, seconds)
+        pace = pace_for(kind, w, directions[0].steps, directions[0].ids != NULL, directions[0].masks.drawn, shares, seconds)
     if pace is not None and not pace.shares():
         split = ALONE
     if split == ALONE:
@@ -129,7 +132,7 @@ cdef forward_layer(Forward* directions, int D):
         else:
             run_phase(team, run_forward, runs, D * ranges)
         end_region(team)
-    if pace is not None:
+    if pace is not None and (shares == 1 or team != NULL):  # else another call had it
         pace.record(shares > 1, (perf_counter() - begun) / T)
 
 
@@ -277,7 +280,8 @@ cdef backward_layer(Backward* directions, int D, list gradients):
     cdef double begun
     cdef object pace = None
     if shares > 1 and slices == 1 and split in (BY_UNITS, ALONE):
-        pace = pace_of(BACKWARD, w, directions[0].steps, directions[0].ids != NULL, shares, seconds)
+        pace = pace_for(BACKWARD, w, directions[0].steps, directions[0].ids != NULL, directions[0].masks.drawn, shares,
+                        seconds)
     if pace is not None and not pace.shares():
         split, shares = ALONE, 1
     cdef Backward passes[2 * MOST_SLICES]
@@ -309,7 +313,7 @@ cdef backward_layer(Backward* directions, int D, list gradients):
                     passes[d].block.team = team
                 run_phase(team if slices > 1 else NULL, run_backward, passes + d * slices, slices)
         end_region(team)
-    if pace is not None:
+    if pace is not None and (shares == 1 or team != NULL):  # else another call had it
         pace.record(shares > 1, (perf_counter() - begun) / T)
     for d in range(D):
         join(cuts[d])
