@@ -44,16 +44,18 @@ ALWAYS_INLINE int next_panels(const Panels *b, int most, int first, int end, int
     return most;
 }
 
-/* The rows k ... k + count - 1 of panel p, for the tiles before them to ask for, where the matrix comes from so far that
- * the hardware's prefetchers do not bring it in time; from the third cache they mostly do, and asking would cost 3 %. */
+/* The rows k ... k + count - 1 of panel p, as far as it has them, for the tiles before them to ask for, where the matrix
+ * comes from so far that the hardware's prefetchers do not bring it in time; from the third cache they mostly do, and
+ * asking would cost 3 %. */
 #define ASKED_MATRIX (1 << 23)
 ALWAYS_INLINE Ahead panel_ahead(const Panels *b, int p, ptrdiff_t k, ptrdiff_t count)
 {
-    const real *next;
+    const ptrdiff_t end = (k + count) * b->row_step;
+    const real *panel;
     if (p < 0 || p >= b->count || b->count * b->panel_step * (ptrdiff_t)sizeof(real) <= ASKED_MATRIX)
         return (Ahead){NULL, NULL};
-    next = panel_data(b, p) + k * b->row_step;
-    return (Ahead){next, next + count * b->row_step};
+    panel = panel_data(b, p);
+    return (Ahead){panel + k * b->row_step, panel + (end < b->panel_step ? end : b->panel_step)};
 }
 
 /* A block of a panel that many row tiles read again stays in half of a 512 KB second-level cache. */

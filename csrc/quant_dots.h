@@ -125,7 +125,7 @@ static const dot_function DOT_TILES[TILE_VECTORS][MOST_ROWS] = {{UP_TO(ROWS_1, D
     {UP_TO(ROWS_2, DOT_NAME, 2)}, {UP_TO(ROWS_3, DOT_NAME, 3)}, {UP_TO(ROWS_4, DOT_NAME, 4)}};
 #define DOT_ACROSS_NAME(vectors, panels) dot_across_##panels##x##vectors,
 static const dot_function DOTS_ACROSS_2[TILE_VECTORS] = {UP_TO_4(DOT_ACROSS_NAME, 2)};
-#if PANELS_AT_ONCE > 2
+#if PANELS_AT_ONCE == 4
 UP_TO_4(DEFINE_DOT_ACROSS, 4)
 static const dot_function DOTS_ACROSS_4[TILE_VECTORS] = {UP_TO_4(DOT_ACROSS_NAME, 4)};
 #else

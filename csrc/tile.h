@@ -272,7 +272,8 @@ static const tile_function TILES[][TILE_VECTORS][MOST_ROWS] = {TILE_TABLE(WHOLE,
 static const tile_function TILES[][TILE_VECTORS][MOST_ROWS] = {TILE_TABLE(WHOLE, ROWS_1, ROWS_2, ROWS_3, ROWS_4)};
 #endif
 
-/* Memory that tiles ask for while they compute, each with every k a line. */
+/* Memory that tiles ask for while they compute, a line with every k but the last few. The last tile may ask beyond the
+ * end, and of the array: nothing is read. */
 typedef struct {
     const real *next, *end;
 } Ahead;
@@ -290,7 +291,7 @@ ALWAYS_INLINE const real *next_ahead(Ahead *ahead, ptrdiff_t count)
  *   a     IN   [rows] pointers              b    IN   [runs * run, b_step]
  *   init  IN   [rows] pointers, may be out  out  OUT  [rows] pointers
  * out overlaps no a. rows is at most tile_rows(registers_of(fill, vectors)); lanes that hold no column may be left alone.
- * `ahead` is what to ask for meanwhile, or NULL: whole tiles of several rows do. */
+ * `ahead` is what to ask for meanwhile, or NULL: tiles of several rows do whose fill is WHOLE. */
 ALWAYS_INLINE void tile(int rows, int vectors, Fill fill, const real *const *a, ptrdiff_t a_offset, const real *b,
     const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset,
     const real *ahead)

@@ -1,6 +1,8 @@
 """Where sharing short steps pays is found out as calls go on."""
 
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -147,6 +149,31 @@ def test_what_tells_times_apart(scripts):
             run(layer, x, dy=normal("dy", 1, T, 200))
             layer(x)
     assert len(scripts) == 2 * 2 * 3
+
+
+@posix
+def test_calls_that_another_keeps_from_the_team_prove_nothing(scripts):
+    """What was to be shared ran on one thread then: only what was to be alone was so."""
+    layer, x = make("lstm", 31, 200, seed=0), normal("x", 1, 20, 31)
+    layer(x)
+    (script,) = scripts.values()
+    for _ in range(20):
+        busy = threading.Thread(target=_team.exercise, args=(2, 3000, 2), kwargs={"work": 50000})
+        busy.start()
+        time.sleep(0.05)
+        script.told, held = script.told[:1], team_is_held()
+        layer(x)
+        layer(x)
+        held = held and team_is_held()
+        busy.join()
+        if held:
+            break
+    assert held
+    assert script.told[1:] == [(False, False)]
+
+
+def team_is_held() -> bool:
+    return _team.exercise(2, 1, 2)["size"] == 1
 
 
 @posix

@@ -29,7 +29,7 @@ def restore_threads():
 
 
 def on_threads(number: int, call):
-    """A first call of its shape since the number was set, which is shared wherever the shape allows: see test_pace.py."""
+    """The first call of its shape since the number was set, shared wherever the shape allows: see test_pace.py."""
     fastrnn.set_num_threads(number)
     return call()
 

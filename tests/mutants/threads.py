@@ -86,7 +86,7 @@ THREADS = [
         "test_the_faster_goes_on[seconds1]",
     ),
     pace(
-        "slower-way-tried-again-for-good", "if way == self.way and self.calls else 1", "",
+        "slower-way-tried-again-for-good", "if way == self.way else 1", "",
         "test_the_faster_goes_on[seconds1]",
     ),
     pace(
@@ -116,8 +116,16 @@ THREADS = [
     ),
     Mutant(
         "pace-of-all-lengths", ENGINE + "stack.pxi",
-        "(<object>T).bit_length(), drawn, shares", "drawn, shares",
+        "(<object>T).bit_length(), dx, drawn", "dx, drawn",
         "test_pace.py::test_what_tells_times_apart", "float32",
+    ),
+    Mutant(
+        "pace-of-calls-without-the-team", ENGINE + "stack.pxi",
+        "    if pace is not None and (shares == 1 or team != NULL):  # else another call had it\n"
+        "        pace.record(shares > 1, (perf_counter() - begun) / T)\n\n\ncdef Buffer",
+        "    if pace is not None:\n"
+        "        pace.record(shares > 1, (perf_counter() - begun) / T)\n\n\ncdef Buffer",
+        "test_pace.py::test_calls_that_another_keeps_from_the_team_prove_nothing", "float32",
     ),
     Mutant(
         "pace-of-varied-rows", ENGINE + "stack.pxi",

@@ -462,7 +462,9 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
                         p * step.input_step + offset, out, offset, steps)
             continue
         most, m = tile_rows(registers_of(panel_fill(b, p), vectors)), 0
-        ahead = panel_ahead(b, p - 1 if f.turned else p + 1, 0, inner.run)
+        # of several groups of rows the last asks: for the others the next panel is this one
+        ahead = panel_ahead(b, p - 1 if f.turned else p + 1, 0,
+                            inner.run if group.row + group.rows == s.count else 0)
         while m < group.rows:
             count = next_rows(group.rows - m, most)
             if f.far:

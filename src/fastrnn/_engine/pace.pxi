@@ -4,7 +4,7 @@
 
 paces = {}  # by shape: see pace_of
 TRIED_AGAIN = 0.01  # of the time, about, goes into trying the slower way again
-TRIAL = 3  # calls: a worker that sleeps is not woken for the first, and not awake all through the second
+TRIAL = 3  # calls: a worker that sleeps may not be woken for the first, nor be awake all through the second
 SHAPES = 256  # at most, that are remembered
 
 
@@ -16,7 +16,7 @@ cdef class Pace:
     cdef double latest[2]       # seconds of the latest call's step, alone and shared, 0 before there is one
     cdef double before[2]       # and of the one before
     cdef bint way               # of the latest call: whether it was shared
-    cdef int calls              # of this way, one after the other
+    cdef Py_ssize_t calls       # of this way, one after the other
 
     def shares(self):
         """Return whether the next call is to be shared."""
@@ -28,7 +28,7 @@ cdef class Pace:
             way = shared == 0
         elif way == self.way and self.calls * TRIED_AGAIN * min(alone, shared) >= TRIAL * abs(alone - shared):
             way = not way
-        self.calls = self.calls + 1 if way == self.way and self.calls else 1
+        self.calls = self.calls + 1 if way == self.way else 1
         self.way = way
         return way
 

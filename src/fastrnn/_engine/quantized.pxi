@@ -69,7 +69,6 @@ cdef void place_low(Pack* w, char** space) noexcept nogil:
     w.input = forward_panels(a, &a.input, low_rows(w.storage, w.I) + scales, space)
     w.state = forward_panels(a, &a.state, low_rows(w.storage, w.H) + scales, space)
     w.candidate = forward_panels(a, &a.candidate, low_rows(w.storage, w.H) + scales, space)
-    w.input.fill = w.state.fill = w.candidate.fill = WHOLE  # here every gate begins a vector of weights
     w.bias = <real*>carve(space, a.count * a.width * VLEN * sizeof(real))
 
 

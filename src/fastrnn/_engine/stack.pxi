@@ -28,14 +28,14 @@ cdef enum Pass:
 cdef double MOST_TRIED = 20e-3  # seconds of a call, about, of which both ways are tried: see pace.pxi
 
 
-cdef pace_for(Pass kind, const Pack* w, const Steps* steps, bint ids, bint drawn, int shares, double seconds):
+cdef layer_pace(Pass kind, const Pack* w, const Steps* steps, bint ids, bint dx, bint drawn, int shares, double seconds):
     """The `Pace` of a layer, by what tells its steps' time from that of others; None where their rows vary, or a call is
     too long to be tried out."""
     cdef Py_ssize_t T = steps.T
     if not steps.full or seconds > MOST_TRIED:
         return None
     return _team.pace_of((<int>kind, VLEN, sizeof(real), w.storage, w.cell, w.traits.plain, w.normed, 0 if ids else w.I,
-                          w.H, w.P, steps.N, (<object>T).bit_length(), drawn, shares))
+                          w.H, w.P, steps.N, (<object>T).bit_length(), dx, drawn, shares))
 
 
 cpdef list stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0, cnp.ndarray y, cnp.ndarray h_final,
@@ -102,7 +102,8 @@ cdef forward_layer(Forward* directions, int D):
     cdef object pace = None
     cdef Pass kind = TRAINING if directions[0].keep else INFERENCE
     if split == BY_UNITS:
-        pace = pace_for(kind, w, directions[0].steps, directions[0].ids != NULL, directions[0].masks.drawn, shares, seconds)
+        pace = layer_pace(kind, w, directions[0].steps, directions[0].ids != NULL, False, directions[0].masks.drawn, shares,
+                          seconds)
     if pace is not None and not pace.shares():
         split = ALONE
     if split == ALONE:
@@ -280,8 +281,8 @@ cdef backward_layer(Backward* directions, int D, list gradients):
     cdef double begun
     cdef object pace = None
     if shares > 1 and slices == 1 and split in (BY_UNITS, ALONE):
-        pace = pace_for(BACKWARD, w, directions[0].steps, directions[0].ids != NULL, directions[0].masks.drawn, shares,
-                        seconds)
+        pace = layer_pace(BACKWARD, w, directions[0].steps, directions[0].ids != NULL, directions[0].dx.data != NULL,
+                          directions[0].masks.drawn, shares, seconds)
     if pace is not None and not pace.shares():
         split, shares = ALONE, 1
     cdef Backward passes[2 * MOST_SLICES]
