@@ -40,7 +40,7 @@ ALWAYS_INLINE vec dot(const int storage, vbits w, vbits x, vec sum)
 }
 
 /* `panels` is more than 1 for one row alone, as in tile.h. */
-ALWAYS_INLINE void dot_body(const int storage, const int rows, const int vectors, const int panels,
+SPECIALISED void dot_body(const int storage, const int rows, const int vectors, const int panels,
     const LowProduct *p, const real *const *a, const real *const *a_scales, const real *b, const real *const *init,
     ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {

@@ -30,7 +30,7 @@ ALWAYS_INLINE vbits add_pairs(vbits a, vbits b, vbits c)
 }
 
 /* One row: each weight is read once, so it is widened on its way. */
-ALWAYS_INLINE void bfloat16_body(const int vectors, const int panels, const LowProduct *p, const real *a, const real *b,
+SPECIALISED void bfloat16_body(const int vectors, const int panels, const LowProduct *p, const real *a, const real *b,
     const real *init, real *out)
 {
     vec sums[2 * TILE_VECTORS];
@@ -89,7 +89,7 @@ static void bfloat16_rows(int vectors, const LowProduct *p, int rows, const real
 }
 
 /* One row: each weight is read once, so its bytes are widened on their way. */
-ALWAYS_INLINE void int8_body(const int vectors, const LowProduct *p, const real *a, vec a_scale, const real *b,
+SPECIALISED void int8_body(const int vectors, const LowProduct *p, const real *a, vec a_scale, const real *b,
     const real *init, real *out)
 {
     vbits sums[TILE_VECTORS];
@@ -128,7 +128,7 @@ typedef struct {
     int first;
 } WideBlock;
 
-ALWAYS_INLINE void wide_body(const int rows, const int vectors, const WideBlock *block, const real *const *a,
+SPECIALISED void wide_body(const int rows, const int vectors, const WideBlock *block, const real *const *a,
     ptrdiff_t k, const real *const *a_scales, const real *b, const real *const *init, ptrdiff_t init_offset,
     real *const *out, ptrdiff_t out_offset)
 {

@@ -146,7 +146,7 @@ ALWAYS_INLINE void store_across(const int across, const int left, real *p, vec a
                                         : (panels - 1) * (panel) + ((v) - before) * across * VLEN)
 #define WEIGHTS_AT(v) ((v) / vectors * step.b + (v) % vectors * VLEN)
 
-ALWAYS_INLINE void tile_body(const int rows, const int vectors, const int panels, const Fill fill, const real *const *a,
+SPECIALISED void tile_body(const int rows, const int vectors, const int panels, const Fill fill, const real *const *a,
     ptrdiff_t a_offset, const real *b, const Inner *inner, const real *const *init, ptrdiff_t init_offset,
     real *const *out, ptrdiff_t out_offset, PanelSteps step, const real *ahead)
 {

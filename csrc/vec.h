@@ -61,6 +61,13 @@ typedef real vec_unaligned;
 static inline vec v_set(real a) { return a; }
 #endif
 
+/* Compiled anew for the constants of every call; but without optimisation once, which takes half of the time. */
+#if defined(__GNUC__) && !defined(__OPTIMIZE__)
+#define SPECIALISED static
+#else
+#define SPECIALISED ALWAYS_INLINE
+#endif
+
 ALWAYS_INLINE vec v_load(const real *p) { return *(const vec_unaligned *)p; }
 ALWAYS_INLINE void v_store(real *p, vec a) { *(vec_unaligned *)p = a; }
 
