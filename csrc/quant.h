@@ -11,8 +11,8 @@
 static void low_panels(const LowProduct *p, int first, int end, int turned, int rows, const real *const *a,
     const real *const *a_scales, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {
-    (void)p, (void)first, (void)end, (void)turned, (void)rows, (void)a, (void)a_scales, (void)init, (void)init_offset, (void)out;
-    (void)out_offset;
+    (void)p, (void)first, (void)end, (void)turned, (void)rows, (void)a, (void)a_scales, (void)init, (void)init_offset;
+    (void)out, (void)out_offset;
 }
 static const char *low_path(int storage) { return (void)storage, "none"; }
 
