@@ -101,6 +101,11 @@ THREADS = [
         "alone-at-first", "way = shared == 0", "way = alone > 0",
         "test_a_trial_of_each_way_at_first",
     ),
+    pace(
+        "call-before-forgotten", "self.before[shared], self.latest[shared] = self.latest[shared], seconds",
+        "self.before[shared] = self.latest[shared] = seconds", "test_follows_a_change",
+    ),
+    pace("trial-without-end", "elif way == self.way and ", "elif ", "test_equal_ways_take_turns"),
     pace("trials-of-one-call", "TRIAL = 3", "TRIAL = 1", "test_a_worker_has_time_to_wake"),
     pace(
         "trials-at-the-cost-of-one-call", ">= TRIAL * abs(", ">= abs(", "test_the_faster_goes_on[seconds0]",
