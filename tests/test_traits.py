@@ -182,9 +182,7 @@ def test_bits(trait, dtype):
     assert_same_bits(layer(ids), layer(np.eye(3, dtype=dtype)[ids]))
 
 
-@pytest.mark.parametrize(
-    ("H", "N", "T"), [(40, 64, 40), (40, 64, 11), (300, 2, 40)], ids=["slices", "rows", "units"]
-)
+@pytest.mark.parametrize(("H", "N", "T"), [(40, 64, 40), (40, 64, 11), (300, 2, 40)], ids=["slices", "rows", "units"])
 @pytest.mark.parametrize("trait", ["lstm-all", "gru-before-clip", "lstm-projected", "lstm-norm", "gru-norm"])
 def test_threads(trait, H, N, T):
     layer = layer_of(trait, 20, H, init=0.1)

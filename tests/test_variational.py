@@ -182,9 +182,7 @@ def test_bits(cell, drawn):
     assert_same_bits(np.concatenate(halves, axis=1), y)
 
 
-@pytest.mark.parametrize(
-    ("H", "N", "T"), [(40, 64, 40), (40, 64, 11), (300, 2, 40)], ids=["slices", "rows", "units"]
-)
+@pytest.mark.parametrize(("H", "N", "T"), [(40, 64, 40), (40, 64, 11), (300, 2, 40)], ids=["slices", "rows", "units"])
 @pytest.mark.parametrize("cell", ["rnn", "gru-before", "lstm-all", "lstm-projected"])
 def test_threads(cell, H, N, T):
     layer = layer_of(cell, 20, H, init=0.1, **{**DRAWN["all"], "dropout": 0})

@@ -40,9 +40,7 @@ def run_onnx(layer, cell, direction, x, state, lengths):
     attributes = {
         name: value * len(suffixes) if isinstance(value, list) else value for name, value in attributes.items()
     }  # lists hold one entry for each direction
-    y, *final = run_node(
-        operator, inputs, outputs, hidden_size=layer.hidden_size, direction=direction, **attributes
-    )
+    y, *final = run_node(operator, inputs, outputs, hidden_size=layer.hidden_size, direction=direction, **attributes)
     return np.concatenate(list(y.swapaxes(0, 1)), axis=2).swapaxes(0, 1), final
 
 
