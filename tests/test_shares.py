@@ -8,6 +8,7 @@ from helpers import CELLS, assert_same_bits, make, normal, run, state_like
 
 import fastrnn
 from fastrnn import _engine, optim
+from fastrnn._engine import _team
 
 # name: N, T, H, layers, directions. The split that each is cut by stands in docs/architecture.md.
 SPLITS = {
@@ -29,7 +30,8 @@ def restore_threads():
 
 
 def on_threads(number: int, call):
-    """The first call of its shape since the number was set, shared wherever the shape allows: see test_pace.py."""
+    """A call that is shared wherever its shape allows, as the first one is: see test_pace.py."""
+    _team.paces.clear()
     fastrnn.set_num_threads(number)
     return call()
 

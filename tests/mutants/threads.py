@@ -112,12 +112,12 @@ THREADS = [
     ),
     pace(
         "shapes-without-end", "if len(paces) >= SHAPES:", "if False:",
-        "test_threads_set_anew_forget_and_shapes_are_bounded",
+        "test_shapes_are_remembered_up_to_a_bound",
     ),
     Mutant(
-        "pace-of-other-threads-kept", ENGINE + "_team.pyx",
-        "    paces.clear()\n\n\ninclude", "\n\ninclude",
-        "test_pace.py::test_threads_set_anew_forget_and_shapes_are_bounded", "float32",
+        "pace-of-all-numbers-of-threads", ENGINE + "stack.pxi",
+        "dx, drawn, shares))", "dx, drawn))",
+        "test_pace.py::test_what_tells_times_apart", "float32",
     ),
     Mutant(
         "pace-of-all-lengths", ENGINE + "stack.pxi",
@@ -134,18 +134,23 @@ THREADS = [
     ),
     Mutant(
         "pace-of-varied-rows", ENGINE + "stack.pxi",
-        "if not steps.full or seconds > MOST_TRIED:", "if seconds > MOST_TRIED:",
-        "test_pace.py::test_varied_rows_large_batches_and_long_calls_are_not_tried[5-20-True]", "float32",
+        "if not steps.full or step_seconds(", "if step_seconds(",
+        "test_pace.py::test_varied_rows_large_batches_long_steps_and_calls_are_not_tried[rows]", "float32",
     ),
     Mutant(
         "pace-of-long-calls", ENGINE + "stack.pxi",
-        "if not steps.full or seconds > MOST_TRIED:", "if not steps.full:",
-        "test_pace.py::test_varied_rows_large_batches_and_long_calls_are_not_tried[1-30000-False]", "float32",
+        " or seconds > MOST_TRIED:", ":",
+        "test_pace.py::test_varied_rows_large_batches_long_steps_and_calls_are_not_tried[call]", "float32",
+    ),
+    Mutant(
+        "pace-of-long-steps", ENGINE + "stack.pxi",
+        "step_seconds(w, steps.N) > MOST_WAITED", "False",
+        "test_pace.py::test_varied_rows_large_batches_long_steps_and_calls_are_not_tried[step]", "float32",
     ),
     Mutant(
         "forward-pace-not-followed", ENGINE + "stack.pxi",
         "        split = ALONE\n    if split == ALONE:\n", "        pass\n    if split == ALONE:\n",
-        "test_pace.py::test_either_way_gives_the_same_bits[lstm-1-20-200]", "float32",
+        "test_pace.py::test_either_way_gives_the_same_bits[lstm-1-20-150]", "float32",
     ),
     Mutant(
         "backward-pace-not-followed", ENGINE + "stack.pxi",

@@ -32,9 +32,8 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(int num_threads):
-    """Let calls from now on use that many threads, and find out anew where that pays."""
+    """Let calls from now on use that many threads."""
     fastrnn_set_num_threads(num_threads)
-    paces.clear()
 
 
 include "pace.pxi"

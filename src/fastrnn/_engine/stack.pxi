@@ -26,13 +26,14 @@ cdef enum Pass:
     INFERENCE, TRAINING, BACKWARD
 
 cdef double MOST_TRIED = 20e-3  # seconds of a call, about, of which both ways are tried: see pace.pxi
+cdef double MOST_WAITED = 10e-6  # seconds of a step alone, about; half of a longer one is more than any wait costs
 
 
 cdef layer_pace(Pass kind, const Pack* w, const Steps* steps, bint ids, bint dx, bint drawn, int shares, double seconds):
-    """The `Pace` of a layer, by what tells its steps' time from that of others; None where their rows vary, or a call is
-    too long to be tried out."""
+    """The `Pace` of a layer, by what tells its steps' time from that of others; None where their rows vary, sharing them
+    always pays, or a call is too long to be tried out."""
     cdef Py_ssize_t T = steps.T
-    if not steps.full or seconds > MOST_TRIED:
+    if not steps.full or step_seconds(w, steps.N) > MOST_WAITED or seconds > MOST_TRIED:
         return None
     return _team.pace_of((<int>kind, VLEN, sizeof(real), w.storage, w.cell, w.traits.plain, w.normed, 0 if ids else w.I,
                           w.H, w.P, steps.N, (<object>T).bit_length(), dx, drawn, shares))
