@@ -8,10 +8,10 @@
 
 #if defined(FASTRNN_DOUBLE) /* quantized layers are float32's */
 
-static void low_panels(const LowProduct *p, int first, int end, int turned, int rows, const real *const *a,
-    const real *const *a_scales, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
+static void low_panels(const LowProduct *p, Walk walk, int rows, const real *const *a, const real *const *a_scales,
+    const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {
-    (void)p, (void)first, (void)end, (void)turned, (void)rows, (void)a, (void)a_scales, (void)init, (void)init_offset;
+    (void)p, (void)walk, (void)rows, (void)a, (void)a_scales, (void)init, (void)init_offset;
     (void)out, (void)out_offset;
 }
 static const char *low_path(int storage) { return (void)storage, "none"; }
@@ -29,21 +29,19 @@ static const char *low_path(int storage)
     return storage == INT8 ? INT8_WIDE : "float32 multiply-add";
 }
 
-/* out[m][panel] = init[m][panel] + a[m] b for m < rows and the panels first ... end - 1, from the last down where
- * `turned`; the panels of init and out begin p->panel.init and p->panel.out behind one another, `first` at the offsets.
+/* out[m][panel] = init[m][panel] + a[m] b for m < rows and the panels of a walk; those of init and out begin p->panel.init
+ * and p->panel.out behind one another, the lowest at the offsets.
  *   a         IN  [rows] pointers to what round_row gave, and
  *   a_scales  IN  [rows] pointers to its scales, int8 */
-static void low_panels(const LowProduct *p, int first, int end, int turned, int rows, const real *const *a,
-    const real *const *a_scales, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
+static void low_panels(const LowProduct *p, Walk walk, int rows, const real *const *a, const real *const *a_scales,
+    const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset)
 {
-    const int most = rows != 1 ? 1 : p->dots ? PANELS_AT_ONCE : 2;
-    for (int low = first, high = end; low < high;) {
-        const int panels = next_panels(p->b, most, low, high, turned), q = turned ? high - panels : low;
+    const int most = rows != 1 ? 1 : p->dots ? PANELS_AT_ONCE : 2, first = walk.low;
+    while (walk.low < walk.high) {
+        const int panels = next_panels(p->b, &walk, most), q = take_panels(&walk, panels);
         const int vectors = panel_vectors(p->b, q);
         const real *b = p->b->data + q * p->panel.b;
         const ptrdiff_t from = init_offset + (q - first) * p->panel.init, to = out_offset + (q - first) * p->panel.out;
-        if (turned) high = q;
-        else low = q + panels;
         if (p->dots) dot_panels(vectors, panels, p, rows, a, a_scales, b, init, from, out, to);
         else wide_panels(vectors, panels, p, rows, a, a_scales, b, init, from, out, to);
     }

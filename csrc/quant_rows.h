@@ -12,7 +12,7 @@
 #define FASTRNN_QUANT_ROWS_H
 
 #include "cpu.h"
-#include "gemm.h"
+#include "panels.h"
 
 enum { FULL_PRECISION = 0, BFLOAT16 = 1, INT8 = 2 };
 

@@ -270,24 +270,14 @@ TILES = [
         "test_cells.py::test_parts_of_vectors[20-lstm-float32]", "float32", "avx512",
     ),
     Mutant(
-        "panel-apart-among-several", "csrc/gemm.h",
+        "panel-apart-among-several", "csrc/panels.h",
         "(b->last != b->vectors || b->apart)", "b->last != b->vectors",
         "test_cells.py::test_parts_of_vectors_beside_whole_ones[1-20-lstm-float32]", "float32", "avx512",
     ),
     compiled(
-        "panels-are-not-turned", "csrc/gemm.h",
-        "p = turned ? high - count : low;", "p = low;",
-        "test_bits.py::test_a_row_alone_has_its_gradients[200-lstm-float32]",
-    ),
-    compiled(
-        "turned-step-begins-at-its-first-panel", "src/fastrnn/_engine/forward.pxi",
-        "p = high - count if f.turned else low", "p = low",
+        "turned-walk-begins-at-its-first-panel", "csrc/panels.h",
+        "return walk->high -= count;", "return walk->high -= count, walk->low;",
         equations("lstm"),
-    ),
-    compiled(
-        "turned-groups-skip-the-first", "src/fastrnn/_engine/forward.pxi",
-        "group.panel = high = high - group.panels", "group.panel, high = low, high - group.panels",
-        "test_bits.py::test_a_row_does_not_depend_on_its_batch[33-65-lstm-float32]",
     ),
     compiled(
         "tanh-is-one-too-soon", "csrc/vmath.h",

@@ -275,7 +275,7 @@ cdef void step_candidate(Backward* b, const Span* s) noexcept nogil:
     cdef Py_ssize_t k, columns = TILE_VECTORS * VLEN
     cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.candidate)
     cdef Back back = begin_back(b, s)
-    gemm(s.k1 - s.k0, b.block.dz_rows + s.m, &inner, &b.w.candidate_back, s.u0, s.u1, b.block.zero_rows, 0,
+    gemm(s.k1 - s.k0, b.block.dz_rows + s.m, &inner, &b.w.candidate_back, Walk(s.u0, s.u1, False), b.block.zero_rows, 0,
          b.dreset_rows + s.n0, columns)
     for k in range(s.k0, s.k1):
         point_back(b, &back, s.t, rows[k], s.m + k - s.k0)
@@ -298,7 +298,7 @@ cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
     if b.masks.state.threshold:
         carry_masked(b, s, rows, &inner)
     elif b.w.layout.state.vectors:
-        gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, s.q1 if s.t & 1 else s.q0, s.q0 if s.t & 1 else s.q1,
+        gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, Walk(s.q0, s.q1, s.t & 1),
              <const_row*>dh, columns, dh, columns)
     for k in range(s.k0, s.k1):
         if previous_of(b, s.t, rows[k]) == ZERO:
@@ -472,7 +472,7 @@ cdef void send_share(void* argument, int share, int rank) noexcept nogil:
     cdef Py_ssize_t end = share_end(<int>job.M, b.block.shares, share)
     cdef real* to
     cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.input)
-    gemm(end - first, b.dz_input + first, &inner, &b.w.input_back, 0, b.w.input_back.count, b.block.zero_rows, 0,
+    gemm(end - first, b.dz_input + first, &inner, &b.w.input_back, Walk(0, b.w.input_back.count, False), b.block.zero_rows, 0,
          b.dx_rows + first, TILE_VECTORS * VLEN)
     for m in range(first, end):
         if m + AHEAD < end:

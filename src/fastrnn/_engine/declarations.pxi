@@ -78,8 +78,12 @@ cdef extern from "gemm.h" nogil:
     void tile_across(int panels, int vectors, Fill fill, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
                      const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset, PanelSteps step)
     int panels_at_once(const Panels* b)
-    int next_panels(const Panels* b, int most, int first, int end, bint turned)
-    void gemm(Py_ssize_t rows, const_row* a, const Inner* inner, const Panels* b, int first_panel, int end_panel,
+    ctypedef struct Walk:
+        int low, high, turned
+    int coming_panel(const Walk* walk)
+    int take_panels(Walk* walk, int count)
+    int next_panels(const Panels* b, const Walk* walk, int most)
+    void gemm(Py_ssize_t rows, const_row* a, const Inner* inner, const Panels* b, Walk walk,
               const_row* init, Py_ssize_t init_panel, real** out, Py_ssize_t out_panel)
 
 cdef extern from "quant.h" nogil:
@@ -92,8 +96,8 @@ cdef extern from "quant.h" nogil:
     void round_row(int storage, const real* x, Py_ssize_t K, real* q, real* scale)
     vec low_gather(int storage, const real* lanes, int bit, const real* scale)
     LowProduct low_product(int storage, Py_ssize_t K, const Panels* b, Py_ssize_t init_panel, Py_ssize_t out_panel)
-    void low_panels(const LowProduct* p, int first, int end, bint turned, int rows, const_row* a, const_row* a_scales,
-                    const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset)
+    void low_panels(const LowProduct* p, Walk walk, int rows, const_row* a, const_row* a_scales, const_row* init,
+                    Py_ssize_t init_offset, real** out, Py_ssize_t out_offset)
     const char* low_path(int storage)
 
 cdef struct RoundedRows:

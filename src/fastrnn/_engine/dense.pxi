@@ -140,7 +140,7 @@ cdef void outputs_share(void* argument, int share, int rank) noexcept nogil:
     cdef Py_ssize_t m, columns = s.layout.width * VLEN
     cdef int p, first = share_end(s.weights.count, s.block.shares, share - 1)
     cdef int end = share_end(s.weights.count, s.block.shares, share)
-    gemm(s.count, s.x_rows, &inner, s.weights, first, end, s.bias_rows, columns, <real**>s.block.dz_rows,
+    gemm(s.count, s.x_rows, &inner, s.weights, Walk(first, end, False), s.bias_rows, columns, <real**>s.block.dz_rows,
          s.block.rows * columns)
     if s.y != NULL:
         for m in range(s.count):

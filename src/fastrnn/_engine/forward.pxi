@@ -387,13 +387,10 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
     cdef const Layout* a = &f.w.layout
     cdef Group group
     cdef int row, most_panels = max(GROUP_ROWS // max(s.count, 1), 1), most_rows = rows_of_group(s.count)
-    cdef int low = share_end(a.count, f.shares, share - 1), high = share_end(a.count, f.shares, share)
-    while low < high:
-        group.panels = min(most_panels, high - low)
-        if f.turned:
-            group.panel = high = high - group.panels
-        else:
-            group.panel, low = low, low + group.panels
+    cdef Walk walk = share_of_panels(a.count, f.shares, share, f.turned)
+    while walk.low < walk.high:
+        group.panels = min(most_panels, walk.high - walk.low)
+        group.panel = take_panels(&walk, group.panels)
         for row from 0 <= row < s.count by most_rows:
             group.row, group.rows = row, min(most_rows, s.count - row)
             if s.part.vectors:
@@ -441,20 +438,16 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
     cdef const_row* h = s.h + group.row
     cdef const_row* inputs = step.inputs + group.row
     cdef int p, m, vectors, most, count, offset = s.part.first * VLEN, at_once = panels_at_once(b) if group.rows == 1 else 1
-    cdef int low = group.panel, high = low + group.panels
+    cdef Walk walk = Walk(group.panel, group.panel + group.panels, f.turned)
     cdef real** out
     cdef Inner inner = run_of(f.w.P if s.started else 0)
     cdef Ahead ahead
     cdef PanelSteps steps
     inner.b_step = b.row_step
     steps.b, steps.init, steps.out = b.panel_step, step.input_step, TILE_STEP * VLEN
-    while low < high:
-        count = next_panels(b, at_once, low, high, f.turned)
-        p = high - count if f.turned else low
-        if f.turned:
-            high = p
-        else:
-            low = p + count
+    while walk.low < walk.high:
+        count = next_panels(b, &walk, at_once)
+        p = take_panels(&walk, count)
         vectors = panel_vectors(b, p)
         out = stack_rows + (p - group.panel) * group.rows
         if count > 1:
@@ -463,7 +456,7 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
             continue
         most, m = tile_rows(registers_of(panel_fill(b, p), vectors)), 0
         # of several groups of rows the last asks: for the others the next panel is this one
-        ahead = panel_ahead(b, p - 1 if f.turned else p + 1, 0,
+        ahead = panel_ahead(b, coming_panel(&walk), 0,
                             inner.run if group.row + group.rows == s.count else 0)
         while m < group.rows:
             count = next_rows(group.rows - m, most)

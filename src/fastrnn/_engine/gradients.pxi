@@ -164,7 +164,7 @@ cdef void sum_share(void* argument, int share, int rank) noexcept nogil:
     cdef Strip strip
     for k from k0 <= k < k1 by step:
         strip = Strip(out[0], out_panel, k, min(step, k1 - k), p0, p1, stream)
-        gemm(strip.rows, b.transposed_rows + k, &job.inner, &job.dz, p0, p1, init + k,
+        gemm(strip.rows, b.transposed_rows + k, &job.inner, &job.dz, Walk(p0, p1, False), init + k,
              0 if b.fresh else job.sums.panel_step, out if last else b.gradient_rows + k, out_panel)
         if last:
             give_weights(job.a, job.part, &strip, job.result)

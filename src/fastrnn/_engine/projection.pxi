@@ -92,7 +92,7 @@ cdef void step_projection(Backward* b, const Span* s) noexcept nogil:
         for j from back.first <= j < back.end by VLEN:
             v_store(hidden + j, v_load_n(back.gates + 3 * H + j, lanes(H, j))
                     * activate_one(&b.w.traits.h, v_load_n(back.c + j, lanes(H, j))))
-    gemm(s.k1 - s.k0, b.projection.dz_rows + s.m, &inner, &b.w.project_back, s.u0, s.u1, b.block.zero_rows, 0,
+    gemm(s.k1 - s.k0, b.projection.dz_rows + s.m, &inner, &b.w.project_back, Walk(s.u0, s.u1, False), b.block.zero_rows, 0,
          b.dhidden_rows + s.n0, columns)
 
 

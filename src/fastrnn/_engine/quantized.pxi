@@ -136,7 +136,7 @@ cdef void multiply_low(const Sweep* s, const Group* group, real** stack_rows) no
     cdef LowProduct product = low_product(s.f.w.storage, step.H, s.b, step.input_step, group.rows * TILE_STEP * VLEN)
     if not s.started:
         product.rows = 0
-    low_panels(&product, group.panel, group.panel + group.panels, s.f.turned, group.rows, s.h + group.row,
+    low_panels(&product, Walk(group.panel, group.panel + group.panels, s.f.turned), group.rows, s.h + group.row,
                s.f.rounded.scale_of + group.row, step.inputs + group.row, group.panel * step.input_step + offset,
                stack_rows, offset)
 
@@ -158,10 +158,9 @@ cdef void project_low_share(void* argument, int share, int rank) noexcept nogil:
     cdef Forward* f = p.f
     cdef const Panels* b = &f.w.input
     cdef Py_ssize_t row = f.w.layout.width * VLEN, step = f.step.input_step
-    cdef int first = share_end(b.count, f.shares, share - 1)
+    cdef Walk walk = share_of_panels(b.count, f.shares, share, False)
     cdef LowProduct product = low_product(f.w.storage, f.w.I, b, row, step)
-    low_panels(&product, first, share_end(b.count, f.shares, share), False, p.rows, p.x, f.rounded.scale_of, f.bias_rows,
-               first * row, f.z_rows, first * step)
+    low_panels(&product, walk, p.rows, p.x, f.rounded.scale_of, f.bias_rows, walk.low * row, f.z_rows, walk.low * step)
 
 
 cdef void gather_low(const Forward* f, Py_ssize_t symbol, real* z) noexcept nogil:

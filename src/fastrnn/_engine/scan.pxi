@@ -64,6 +64,6 @@ cdef void scan_share(void* argument, int share, int rank) noexcept nogil:
     step.inputs, step.input_step = <const_row*>z, 0  # every panel in the same place
     group.panels, group.row, group.rows = 1, 0, <int>scan.rows
     for p in range(share_end(a.count, f.shares, share - 1), share_end(a.count, f.shares, share)):
-        gemm(scan.rows, f.x_rows, &inner, &w.input, p, p + 1, f.bias_rows, a.width * VLEN, z, 0)
+        gemm(scan.rows, f.x_rows, &inner, &w.input, Walk(p, p + 1, False), f.bias_rows, a.width * VLEN, z, 0)
         group.panel = p
         CELLS[w.cell].forward(&step, &group, NULL)

@@ -30,6 +30,10 @@ cdef inline int share_end(int count, int shares, int share) noexcept nogil:
     return <int>(<Py_ssize_t>count * (share + 1) // shares)
 
 
+cdef inline Walk share_of_panels(int count, int shares, int share, bint turned) noexcept nogil:
+    return Walk(share_end(count, shares, share - 1), share_end(count, shares, share), turned)
+
+
 cdef struct Product:
     # gemm's arguments, and by what it is split
     Py_ssize_t rows
@@ -49,11 +53,11 @@ cdef void product_share(void* argument, int share, int rank) noexcept nogil:
     cdef Py_ssize_t first
     if p.by_rows:
         first = share_end(<int>p.rows, p.shares, share - 1)
-        gemm(share_end(<int>p.rows, p.shares, share) - first, p.a + first, &p.inner, p.b, 0, p.b.count,
+        gemm(share_end(<int>p.rows, p.shares, share) - first, p.a + first, &p.inner, p.b, Walk(0, p.b.count, False),
              p.init + first, p.init_panel, p.out + first, p.out_panel)
     else:
-        gemm(p.rows, p.a, &p.inner, p.b, share_end(p.b.count, p.shares, share - 1),
-             share_end(p.b.count, p.shares, share), p.init, p.init_panel, p.out, p.out_panel)
+        gemm(p.rows, p.a, &p.inner, p.b, share_of_panels(p.b.count, p.shares, share, False),
+             p.init, p.init_panel, p.out, p.out_panel)
 
 
 cdef void share_product(Team* team, int shares, Py_ssize_t rows, const_row* a, Inner inner, const Panels* b,
