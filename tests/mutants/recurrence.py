@@ -280,6 +280,21 @@ TILES = [
         equations("lstm"),
     ),
     compiled(
+        "second-states-begin-among-the-first", ENGINE + "forward.pxi",
+        "s.h[k] += (f.n1 - f.n0) * apart(f.w.P)", "s.h[k] += (f.n1 - f.n0 - 1) * apart(f.w.P)",
+        "test_whole_pages.py::test_inference_forward_streams_and_cuts_give_the_same_bits[lstm-float32]",
+    ),
+    compiled(
+        "states-of-streams-lie-closer", ENGINE + "stream.pxi",
+        "f.h_pair + r * apart(self.P), f.c_own", "f.h_pair + r * self.P, f.c_own",
+        "test_whole_pages.py::test_inference_forward_streams_and_cuts_give_the_same_bits[lstm-float32]",
+    ),
+    Mutant(
+        "gates-of-more-than-the-units", "src/fastrnn/layers/tape.py",
+        "part[:, :, : kept.gates.shape[-1]]", "part",
+        "test_whole_pages.py::test_gates_are_of_the_units_alone[float32]",
+    ),
+    compiled(
         "tanh-is-one-too-soon", "csrc/vmath.h",
         "#define TANH_ONE 9.02f", "#define TANH_ONE 7.5f",
         "test_elementary.py::test_strided_sweep_of_float32[tanh]",

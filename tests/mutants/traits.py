@@ -64,7 +64,7 @@ TRAITS = [
     ),
     compiled(
         "projected-state-of-the-wrong-width", ENGINE + "stream.pxi",
-        "memcpy(f.h_pair + r * self.P, from_h + at * self.P, ", "memcpy(f.h_pair + r * self.P, from_h + at, ",
+        "memcpy(<real*>f.h_now[r], from_h + at * self.P, ", "memcpy(<real*>f.h_now[r], from_h + at, ",
         "test_traits.py::test_bits[lstm-projected-float32]",
     ),
     Mutant(

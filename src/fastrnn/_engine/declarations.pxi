@@ -137,6 +137,13 @@ cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
 cdef inline Py_ssize_t round_up(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     return ceil_div(a, b) * b
 
+cdef enum:
+    PAGE_BYTES = 4096
+
+cdef inline Py_ssize_t apart(Py_ssize_t count) noexcept nogil:
+    """Numbers from one row of `count` to the next: rows whole pages apart, which would share cache sets, get a line more."""
+    return count if count * <Py_ssize_t>sizeof(real) % PAGE_BYTES else count + LINE_BYTES // <Py_ssize_t>sizeof(real)
+
 cdef inline real* data_of(cnp.ndarray array) noexcept:
     return <real*>cnp.PyArray_DATA(array)
 

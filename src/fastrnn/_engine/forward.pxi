@@ -12,7 +12,7 @@ cdef enum:
 cdef class Kept:
     """What the backward pass needs of one layer and direction, over all steps or those from time t0 on."""
     cdef public cnp.ndarray h         # [T, N, P] rows anywhere
-    cdef public cnp.ndarray c         # [T, N, H], LSTM
+    cdef public cnp.ndarray c         # [T, N, apart(H)], LSTM
     cdef public cnp.ndarray gates     # [T, N, saved, H]
     cdef public cnp.ndarray x         # as given to forward, from time x_t0 on
     cdef Py_ssize_t t0, x_t0
@@ -34,6 +34,7 @@ cdef struct Forward:
     bint turned                     # this step goes through its panels from the last to the first
     bint scan                       # panel by panel through the steps of a chunk
     bint far                        # what is read and written does not stay in cache
+    bint far_sums                   # nor does the projected input
     const real* y_ahead             # then the next step's output [R, P], or NULL
     const real* gates_ahead         # and what it keeps [R, saved * H], or NULL
     const real* x_ahead             # and the input of the step a chunk ahead [R, I], or NULL
@@ -57,8 +58,8 @@ cdef struct Forward:
     const_row* h_now                # [R] -> [P], each row's state, while steps advance that of the step they began with
     const_row* c_now                # [R] -> [H]
     int32_t* last                   # [R]: the row's latest real step; before its first INITIAL, or ZERO without a state
-    real* h_pair                    # [2, R, P]: states of inference, written in turn; those of a scan are its outputs
-    real* c_own                     # [R, H]
+    real* h_pair                    # [2, R, apart(P)]: states of inference, written in turn; those of a scan are its outputs
+    real* c_own                     # [R, apart(H)]
     real* zeros                     # [H, and a tile's columns]
     const_row* reset_rows           # [R] -> [H]
     real* hidden                    # [R, H]: what a projection reads, where there is one
@@ -93,8 +94,8 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
     f.h_now = <const_row*>carve(space, R * sizeof(real*))
     f.c_now = <const_row*>carve(space, R * sizeof(real*))
     f.last = <int32_t*>carve(space, R * sizeof(int32_t))
-    f.h_pair = <real*>carve(space, 2 * own * f.w.P * sizeof(real))
-    f.c_own = <real*>carve(space, own * H * sizeof(real))
+    f.h_pair = <real*>carve(space, 2 * own * apart(f.w.P) * sizeof(real))
+    f.c_own = <real*>carve(space, own * apart(H) * sizeof(real))
     f.zeros = <real*>carve(space, (H + TILE_VECTORS * VLEN) * sizeof(real))
     f.reset_rows = <const_row*>carve(space, R * sizeof(real*))
     place_rounded(f, space)
@@ -160,10 +161,15 @@ cdef inline Py_ssize_t chunk_steps(const Pack* w, Py_ssize_t T, Py_ssize_t R) no
     return min(max(rows // max(R, 1), 1), max(T, 1))
 
 
+cdef enum:
+    FAR_SUMS = 1 << 20  # bytes of a chunk's projected input: of more each tile's sums are asked for by the one before
+
+
 cdef void start_forward(Forward* f) noexcept nogil:
     """Fill what stays the same through the run."""
     cdef const Pack* w = f.w
     cdef Py_ssize_t m, r, R = f.n1 - f.n0
+    f.far_sums = f.chunk * R * w.layout.count * w.layout.width * VLEN * <Py_ssize_t>sizeof(real) > FAR_SUMS
     memset(f.zeros, 0, (w.H + TILE_VECTORS * VLEN) * sizeof(real))
     if f.gates_kept.data == NULL:
         f.step.gates = NULL
@@ -300,10 +306,10 @@ cdef bint begin_step(Forward* f, Py_ssize_t t, int* count) noexcept nogil:
             if s.gates != NULL:
                 s.gates[k] = row_at(&f.gates_kept, t, n)
         else:
-            s.h[k] = f.h_pair + r * f.w.P
+            s.h[k] = f.h_pair + r * apart(f.w.P)
             if s.h_prev[k] == s.h[k]:
-                s.h[k] += (f.n1 - f.n0) * f.w.P
-            s.c[k] = f.c_own + r * H
+                s.h[k] += (f.n1 - f.n0) * apart(f.w.P)
+            s.c[k] = f.c_own + r * apart(H)
         s.y[k] = row_at(&f.y, t, n)
         if f.scan and not f.keep:
             s.h[k] = s.y[k]
@@ -317,7 +323,7 @@ cdef void advance_step(Forward* f, int count, bint again) noexcept nogil:
     """Step on where the rows are those of the step before and none restarts: as begin_step, but no row needs to be looked
     at; `again`: that step was such a one too. Where a row is then is for settle_rows to say."""
     cdef Step* step = &f.step
-    cdef Py_ssize_t r, R = count, half = (f.n1 - f.n0) * f.w.H, forward = -1 if f.reverse else 1
+    cdef Py_ssize_t r, R = count, half = (f.n1 - f.n0) * apart(f.w.P), forward = -1 if f.reverse else 1
     cdef const_row* before = step.h_prev
     for r in range(R):
         step.y[r] += forward * f.y.t_step
@@ -425,6 +431,17 @@ cdef void ask_ahead(const Forward* f, int panel, int panels, int row, int rows) 
             prefetch_far(f.x_ahead + r * f.x.n_step + first, min(columns, f.w.I - first))
 
 
+cdef void ask_sums(const Sweep* s, const Group* group, int m, int most, int p, int coming) noexcept nogil:
+    """Ask for the sums that the next tile of up to `most` rows starts from: from row m of the group on, or, behind all rows,
+    of the panel that comes."""
+    cdef int r, first = group.row + m, end = min(first + most, group.row + group.rows)
+    cdef int columns = panel_vectors(s.b, p) * VLEN
+    if first == s.count:
+        first, end, p = 0, min(most, s.count), coming
+    for r in range(first, end):
+        prefetch_row(s.f.step.inputs[r] + p * s.f.step.input_step + s.part.first * VLEN, columns)
+
+
 cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexcept nogil:
     """The tiles of a group, into the stack."""
     cdef const Forward* f = s.f
@@ -462,6 +479,8 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
             count = next_rows(group.rows - m, most)
             if f.far:
                 ask_ahead(f, p, 1, group.row + m, count)
+            if f.far_sums:
+                ask_sums(s, group, m + count, most, p, coming_panel(&walk))
             tile(count, vectors, panel_fill(b, p), h + m, 0, b.data + p * b.panel_step, &inner,
                  inputs + m, p * step.input_step + offset, out + m, offset,
                  next_ahead(&ahead, inner.run) if m else NULL)
@@ -549,6 +568,6 @@ cdef Kept new_kept(const Pack* w, Plan plan, Py_ssize_t T, x, const real* h0, co
     kept.x, kept.plan, kept.reverse = x, plan, reverse
     kept.h0, kept.c0, kept.initial = h0, c0, initial
     kept.h = pooled((T, N, w.P)) if h is None else h
-    kept.c = pooled((T, N, w.H)) if cell.has_c else None
+    kept.c = pooled((T, N, apart(w.H))) if cell.has_c else None
     kept.gates = pooled((T, N, saved_of(w), w.H)) if cell.saved else None
     return kept

@@ -202,7 +202,7 @@ cdef Half new_half(Py_ssize_t T, Py_ssize_t N, const Pack* w):
     cdef Half half = Half.__new__(Half)
     cdef Cell* cell = &CELLS[w.cell]
     half.h = pooled((T, N, w.P), True)
-    half.c = pooled((T, N, w.H), True) if cell.has_c else None
+    half.c = pooled((T, N, apart(w.H)), True) if cell.has_c else None
     half.gates = pooled((T, N, saved_of(w), w.H), True) if cell.saved else None
     return half
 

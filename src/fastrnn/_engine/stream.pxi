@@ -104,10 +104,10 @@ cdef class Stream:
             f = &self.runs[l]
             for r in range(self.N):
                 at = l * self.N + r
-                f.h_now[r], f.c_now[r] = f.h_pair + r * self.P, f.c_own + r * self.H
-                memcpy(f.h_pair + r * self.P, from_h + at * self.P, self.P * sizeof(real))
+                f.h_now[r], f.c_now[r] = f.h_pair + r * apart(self.P), f.c_own + r * apart(self.H)
+                memcpy(<real*>f.h_now[r], from_h + at * self.P, self.P * sizeof(real))
                 if from_c != NULL:
-                    memcpy(f.c_own + r * self.H, from_c + at * self.H, self.H * sizeof(real))
+                    memcpy(<real*>f.c_now[r], from_c + at * self.H, self.H * sizeof(real))
 
 
 cdef void step_stack(Forward* runs, int L, int shares) noexcept nogil:

@@ -45,7 +45,7 @@ cdef void run_update(Update* u, TeamBody rule) noexcept nogil:
 
 cdef inline Py_ssize_t update_end(const Update* u, int share) noexcept nogil:
     """Where a share ends: the last one with the numbers, all others between two pages."""
-    cdef Py_ssize_t page = 4096 // <Py_ssize_t>sizeof(real)
+    cdef Py_ssize_t page = PAGE_BYTES // <Py_ssize_t>sizeof(real)
     return min(share_end(<int>ceil_div(u.count, page), u.shares, share) * page, u.count)
 
 

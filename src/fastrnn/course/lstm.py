@@ -169,7 +169,7 @@ def _gradients(caches: list[Cache], da: Array, dc_last: Array | None) -> tuple[A
     a0, c0 = caches[0][2:4]
     tape = layer.forward(x.T, (np.asarray(a0).T[None], np.asarray(c0).T[None]))[2]
     kept = tape.kept[0]  # what the caches hold counts, whoever has made them
-    kept.h[...], kept.c[...] = a.T, c.T
+    kept.h[...], kept.c[:, :, : len(c)] = a.T, c.T
     for name, gate in zip(CACHED, gates, strict=True):
         kept.gates[:, :, layer._gate_names.index(name)] = gate.T
     dstate = None if dc_last is None else (None, dc_last.T[None])

@@ -89,7 +89,7 @@ class Tape:
     @property
     def nbytes(self) -> int:
         """Bytes kept besides the input: of an LSTM 6 numbers for each step, row and hidden unit, GRU 5, RNN 1; of an
-        LSTM with `layer_norm` 14, GRU 11.
+        LSTM with `layer_norm` 14, GRU 11. Where a row of c would be whole pages, it is a cache line more.
 
         Of a MinLSTM 4, of a MinGRU 3. With ``checkpoint`` the states before each segment, and what a budget let it
         keep.
@@ -131,7 +131,7 @@ class Tape:
     @staticmethod
     def _part(kept: Any, name: str, names: tuple[str, ...]) -> Array:
         part: Array = {"h": kept.h, "c": kept.c}[name] if name in "hc" else kept.gates[:, :, names.index(name)]
-        return part
+        return part if name == "h" else part[:, :, : kept.gates.shape[-1]]  # rows of c may lie a little further apart
 
     def masks(self) -> list[Array]:
         """Return the dropout masks between the layers, 0 or 1 / (1 - p); none without dropout."""
