@@ -29,8 +29,8 @@ static const char *low_path(int storage)
     return storage == INT8 ? INT8_WIDE : "float32 multiply-add";
 }
 
-/* out[m][panel] = init[m][panel] + a[m] b for m < rows and the panels of a walk; those of init and out begin p->panel.init
- * and p->panel.out behind one another, the lowest at the offsets.
+/* out[m][panel] = init[m][panel] + a[m] b for m < rows and the panels of a walk; those of init and out begin
+ * p->panel.init and p->panel.out behind one another, the lowest at the offsets.
  *   a         IN  [rows] pointers to what round_row gave, and
  *   a_scales  IN  [rows] pointers to its scales, int8 */
 static void low_panels(const LowProduct *p, Walk walk, int rows, const real *const *a, const real *const *a_scales,

@@ -1,7 +1,7 @@
 /* Low precision: how weights lie in panels, and how the rows that are multiplied by them are rounded.
  *
  * A lane of a packed panel is 32 bits, as wide as a float, and holds two k of bfloat16 or four of int8. So panels are
- * those of tile.h with a half or a quarter of the rows. An int8 panel ends with a row of float32 scales.
+ * those of panels.h with a half or a quarter of the rows. An int8 panel ends with a row of float32 scales.
  *
  * bfloat16: products are exact in float32, and each output is one chain: its initial value, then for each lane the high
  * number's product and the low one's, each added with one rounding. That is what vdpbf16ps computes, and what

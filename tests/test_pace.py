@@ -178,7 +178,7 @@ def team_is_held() -> bool:
 @posix
 @pytest.mark.parametrize(
     ("N", "T", "H", "lengths"),
-    [(2, 20, 150, [2, 20]), (33, 20, 150, None), (1, 20, 300, None), (1, 30000, 150, None)],
+    [(2, 20, 150, [2, 20]), (33, 20, 32, None), (1, 20, 300, None), (1, 30000, 150, None)],
     ids=["rows", "batch", "step", "call"],
 )
 def test_varied_rows_large_batches_long_steps_and_calls_are_not_tried(N, T, H, lengths, scripts):

@@ -22,6 +22,15 @@ MEMORY = [
         "            descend_segment(passes + l", "            passed = None\n            descend_segment(passes + l",
         "test_checkpoint.py::test_other_calls_at_the_same_time",
     ),
+    compiled(
+        "half-states-from-closer-rows", SEGMENTS,
+        "(last[n] * N + n) * row, width)", "(last[n] * N + n) * width, width)",
+        "test_whole_pages.py::test_equals_the_reference[65-12-bfloat16-lstm-float32]",
+    ),
+    compiled(
+        "budget-of-closer-rows", SEGMENTS, "cell.has_c * N * apart(w.H) * sizeof(real)", "cell.has_c * units",
+        "test_whole_pages.py::test_budgets_change_no_bit_and_are_kept[lstm-float32]",
+    ),
     segments(
         "latest-steps-forgotten", ENGINE + "forward.pxi",
         "f.last0[f.n0 + r] if f.last0 != NULL else ZERO if f.h0 == NULL else INITIAL",

@@ -472,8 +472,8 @@ cdef void send_share(void* argument, int share, int rank) noexcept nogil:
     cdef Py_ssize_t end = share_end(<int>job.M, b.block.shares, share)
     cdef real* to
     cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.input)
-    gemm(end - first, b.dz_input + first, &inner, &b.w.input_back, Walk(0, b.w.input_back.count, False), b.block.zero_rows, 0,
-         b.dx_rows + first, TILE_VECTORS * VLEN)
+    gemm(end - first, b.dz_input + first, &inner, &b.w.input_back, Walk(0, b.w.input_back.count, False),
+         b.block.zero_rows, 0, b.dx_rows + first, TILE_VECTORS * VLEN)
     for m in range(first, end):
         if m + AHEAD < end:
             prefetch_row(row_at(&b.dx, b.t_of[m + AHEAD], b.n_of[m + AHEAD]), b.w.I)

@@ -141,7 +141,7 @@ cdef enum:
     PAGE_BYTES = 4096
 
 cdef inline Py_ssize_t apart(Py_ssize_t count) noexcept nogil:
-    """Numbers from one row of `count` to the next: rows whole pages apart, which would share cache sets, get a line more."""
+    """Numbers from one row of `count` to the next: rows of whole pages, which would share cache sets, get a line more."""
     return count if count * <Py_ssize_t>sizeof(real) % PAGE_BYTES else count + LINE_BYTES // <Py_ssize_t>sizeof(real)
 
 cdef inline real* data_of(cnp.ndarray array) noexcept:

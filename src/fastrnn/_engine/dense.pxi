@@ -138,13 +138,13 @@ cdef void outputs_share(void* argument, int share, int rank) noexcept nogil:
     cdef DenseCall* s = <DenseCall*>argument
     cdef Inner inner = run_of(s.K)
     cdef Py_ssize_t m, columns = s.layout.width * VLEN
-    cdef int p, first = share_end(s.weights.count, s.block.shares, share - 1)
-    cdef int end = share_end(s.weights.count, s.block.shares, share)
-    gemm(s.count, s.x_rows, &inner, s.weights, Walk(first, end, False), s.bias_rows, columns, <real**>s.block.dz_rows,
+    cdef int p
+    cdef Walk walk = share_of_panels(s.weights.count, s.block.shares, share, False)
+    gemm(s.count, s.x_rows, &inner, s.weights, walk, s.bias_rows, columns, <real**>s.block.dz_rows,
          s.block.rows * columns)
     if s.y != NULL:
         for m in range(s.count):
-            for p in range(first, end):
+            for p in range(walk.low, walk.high):
                 copy_row(s.y + (s.begin + m) * s.J + p * columns, panel_of(s, m, p), min(columns, s.J - p * columns))
 
 

@@ -58,7 +58,7 @@ cdef struct Forward:
     const_row* h_now                # [R] -> [P], each row's state, while steps advance that of the step they began with
     const_row* c_now                # [R] -> [H]
     int32_t* last                   # [R]: the row's latest real step; before its first INITIAL, or ZERO without a state
-    real* h_pair                    # [2, R, apart(P)]: states of inference, written in turn; those of a scan are its outputs
+    real* h_pair                    # [2, R, apart(P)]: states of inference, in turn; those of a scan are its outputs
     real* c_own                     # [R, apart(H)]
     real* zeros                     # [H, and a tile's columns]
     const_row* reset_rows           # [R] -> [H]
@@ -432,9 +432,9 @@ cdef void ask_ahead(const Forward* f, int panel, int panels, int row, int rows) 
 
 
 cdef void ask_sums(const Sweep* s, const Group* group, int m, int most, int p, int coming) noexcept nogil:
-    """Ask for the sums that the next tile of up to `most` rows starts from: from row m of the group on, or, behind all rows,
-    of the panel that comes."""
-    cdef int r, first = group.row + m, end = min(first + most, group.row + group.rows)
+    """Ask for the sums that the next tile of up to `most` rows starts from: from row m of the group on or, behind all
+    rows, of the panel that comes."""
+    cdef int r, first = group.row + m, end = min(first + most, s.count)
     cdef int columns = panel_vectors(s.b, p) * VLEN
     if first == s.count:
         first, end, p = 0, min(most, s.count), coming

@@ -92,8 +92,8 @@ cdef void step_projection(Backward* b, const Span* s) noexcept nogil:
         for j from back.first <= j < back.end by VLEN:
             v_store(hidden + j, v_load_n(back.gates + 3 * H + j, lanes(H, j))
                     * activate_one(&b.w.traits.h, v_load_n(back.c + j, lanes(H, j))))
-    gemm(s.k1 - s.k0, b.projection.dz_rows + s.m, &inner, &b.w.project_back, Walk(s.u0, s.u1, False), b.block.zero_rows, 0,
-         b.dhidden_rows + s.n0, columns)
+    gemm(s.k1 - s.k0, b.projection.dz_rows + s.m, &inner, &b.w.project_back, Walk(s.u0, s.u1, False),
+         b.block.zero_rows, 0, b.dhidden_rows + s.n0, columns)
 
 
 cdef void projection_share(void* argument, int share, int rank) noexcept nogil:

@@ -80,7 +80,7 @@ def segment_sizes(list weights, int D, Py_ssize_t T, Py_ssize_t N, bint dropout)
     cdef Cell* cell = &CELLS[w.cell]
     cdef Py_ssize_t L = len(weights) // D, row = N * w.P * sizeof(real), units = N * w.H * sizeof(real)
     cdef Py_ssize_t state = L * D * (row + cell.has_c * units) + D * N * sizeof(int32_t)
-    cdef Py_ssize_t step = row + (cell.has_c + saved_of(w)) * units
+    cdef Py_ssize_t step = row + cell.has_c * N * apart(w.H) * sizeof(real) + saved_of(w) * units
     cdef Py_ssize_t arrays = 2 if dropout else 1  # a masked one beside each that passes between layers
     cdef Py_ssize_t block = segment_block(weights, T, N)
     if D == 1:
@@ -292,18 +292,18 @@ cdef cnp.ndarray output_below(Segments tape, list rooms, Py_ssize_t layer, Py_ss
 cdef start_from_halves(Segments tape, Kept kept, Py_ssize_t s, Py_ssize_t k):
     """The states before a segment: of rows that have begun, those of their latest real steps."""
     cdef Half half = tape.halves[k]
-    cdef Py_ssize_t n, width, N = tape.plan.steps.N
+    cdef Py_ssize_t n, width, row, N = tape.plan.steps.N
     cdef const int32_t* last = tape.latest(s, k % tape.D)
     cdef list states = []
     for initial, later in ((tape.h, half.h), (tape.c, half.c)):
         if initial is None:
             continue
-        before, width = np.array(initial[0, k]), initial.shape[3]
+        before, width, row = np.array(initial[0, k]), initial.shape[3], later.shape[2]
         states.append(before)
         for n in range(N):
             if last[n] >= 0:
                 from_bfloat(data_of(before) + n * width,
-                            <const uint16_t*>cnp.PyArray_DATA(later) + (last[n] * N + n) * width, width)
+                            <const uint16_t*>cnp.PyArray_DATA(later) + (last[n] * N + n) * row, width)
     kept.initial, kept.h0 = states, data_of(states[0])
     kept.c0 = data_of(states[1]) if len(states) == 2 else NULL
 

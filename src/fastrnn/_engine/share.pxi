@@ -31,6 +31,7 @@ cdef inline int share_end(int count, int shares, int share) noexcept nogil:
 
 
 cdef inline Walk share_of_panels(int count, int shares, int share, bint turned) noexcept nogil:
+    """The way through a share of `count` panels."""
     return Walk(share_end(count, shares, share - 1), share_end(count, shares, share), turned)
 
 

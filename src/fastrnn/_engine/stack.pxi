@@ -29,7 +29,8 @@ cdef double MOST_TRIED = 20e-3  # seconds of a call, about, of which both ways a
 cdef double MOST_WAITED = 10e-6  # seconds of a step alone, about; half of a longer one is more than any wait costs
 
 
-cdef layer_pace(Pass kind, const Pack* w, const Steps* steps, bint ids, bint dx, bint drawn, int shares, double seconds):
+cdef layer_pace(Pass kind, const Pack* w, const Steps* steps, bint ids, bint dx, bint drawn, int shares,
+                double seconds):
     """The `Pace` of a layer, by what tells its steps' time from that of others; None where their rows vary, sharing them
     always pays, or a call is too long to be tried out."""
     cdef Py_ssize_t T = steps.T

@@ -18,7 +18,8 @@ cdef void carry_masked(Backward* b, const Span* s, const int32_t* rows, const In
     cdef real** seen = b.dh_seen_rows + s.n0
     cdef real* dh
     cdef const real* mask
-    gemm(s.k1 - s.k0, b.dz_state + s.m, inner, &b.w.state_back, Walk(s.q0, s.q1, False), b.block.zero_rows, 0, seen, columns)
+    gemm(s.k1 - s.k0, b.dz_state + s.m, inner, &b.w.state_back, Walk(s.q0, s.q1, False), b.block.zero_rows, 0, seen,
+         columns)
     for k in range(s.k0, s.k1):
         dh, mask = b.dh + rows[k] * b.carry_row, b.masks.of_state + rows[k] * b.w.P
         for j in range(first, end):
