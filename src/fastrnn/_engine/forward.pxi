@@ -128,13 +128,15 @@ cdef inline Py_ssize_t lists_of(const Forward* f) noexcept nogil:
 
 
 cdef enum:
-    FAR_BYTES = 1 << 21  # of input and output: more comes from far away
-    FAR_COLUMNS = 128    # of both: asking for shorter rows costs more than it gains
+    FAR_BYTES = 1 << 21  # of input, output and half of a tape: more comes from far away
+    FAR_COLUMNS = 128    # of input and output: asking for shorter rows costs more than it gains
 
 
 cdef inline bint reaches_far(const Forward* f) noexcept nogil:
     """Whether to ask for rows a step before they are needed; all must be real."""
-    cdef Py_ssize_t numbers = (f.s1 - f.s0) * (f.n1 - f.n0) * (f.w.I + f.w.P)
+    cdef Cell* cell = &CELLS[f.w.cell]
+    cdef Py_ssize_t kept = (cell.saved + cell.has_c) * f.w.H if f.keep else 0
+    cdef Py_ssize_t numbers = (f.s1 - f.s0) * (f.n1 - f.n0) * (f.w.I + f.w.P + kept // 2)
     return numbers * <Py_ssize_t>sizeof(real) > FAR_BYTES and min(f.w.I, f.w.P) >= FAR_COLUMNS and f.steps.full
 
 
