@@ -289,6 +289,11 @@ TILES = [
         "f.h_pair + r * apart(self.P), f.c_own", "f.h_pair + r * self.P, f.c_own",
         "test_whole_pages.py::test_inference_forward_streams_and_cuts_give_the_same_bits[lstm-float32]",
     ),
+    compiled(
+        "projected-cells-lie-as-their-outputs", ENGINE + "forward.pxi",
+        "f.c_own + r * apart(H)", "f.c_own + r * apart(f.w.P)",
+        "test_whole_pages.py::test_other_states_of_whole_pages[projected-float32]",
+    ),
     Mutant(
         "gates-of-more-than-the-units", "src/fastrnn/layers/tape.py",
         "part[:, :, : kept.gates.shape[-1]]", "part",

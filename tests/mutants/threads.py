@@ -138,6 +138,12 @@ THREADS = [
         "test_pace.py::test_varied_rows_large_batches_long_steps_and_calls_are_not_tried[rows]", "float32",
     ),
     Mutant(
+        "pace-of-large-batches", ENGINE + "stack.pxi",
+        "    if split == BY_UNITS:\n        pace = layer_pace(kind",
+        "    if split != ALONE:\n        pace = layer_pace(kind",
+        "test_pace.py::test_varied_rows_large_batches_long_steps_and_calls_are_not_tried[batch]", "float32",
+    ),
+    Mutant(
         "pace-of-long-calls", ENGINE + "stack.pxi",
         " or seconds > MOST_TRIED:", ":",
         "test_pace.py::test_varied_rows_large_batches_long_steps_and_calls_are_not_tried[call]", "float32",
