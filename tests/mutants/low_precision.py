@@ -58,6 +58,8 @@ LOW_PRECISION = [
         exact(5, 18, 33, "gru-before")),
     low("shares-of-the-first-bias", ENGINE + "quantized.pxi", "walk.low * row, f.z_rows", "0, f.z_rows",
         "test_threads_do_not_show[2-int8]"),
+    Mutant("low-panels-of-few-rows-in-place-of-the-first", ENGINE + "quantized.pxi", "walk.low * step)", "0)",
+           "test_few_rows.py::test_steps_of_low_precision_equal_a_sequence[1-int8-lstm-3]", "float32"),
     low("room-of-float32", ENGINE + "quantized.pxi", "low_rows(w.storage, w.I) + scales, space", "w.I + scales, space",
         "test_weights_take_a_half_and_a_quarter[lstm]"),
     low("weights-of-128-levels", FACE, "np.divide(np.float32(127), most", "np.divide(np.float32(128), most",

@@ -280,6 +280,16 @@ TILES = [
         equations("lstm"),
     ),
     compiled(
+        "panels-of-few-rows-without-the-first-input", ENGINE + "input.pxi",
+        "cdef Walk walk = Walk(group.panel, ", "cdef Walk walk = Walk(group.panel + 1, ",
+        "test_few_rows.py::test_steps_equal_a_sequence[1-float32-1-lstm]",
+    ),
+    compiled(
+        "rows-of-x-linger-under-ids", ENGINE + "input.pxi",
+        "    f.together = False\n    if f.ids", "    if f.ids",
+        "test_few_rows.py::test_rows_and_ids_in_turn[None]",
+    ),
+    compiled(
         "second-states-begin-among-the-first", ENGINE + "forward.pxi",
         "s.h[k] += (f.n1 - f.n0) * apart(f.w.P)", "s.h[k] += (f.n1 - f.n0 - 1) * apart(f.w.P)",
         "test_whole_pages.py::test_inference_forward_streams_and_cuts_give_the_same_bits[lstm-float32]",
@@ -348,7 +358,7 @@ BACKWARD = [
         differences("lstm"),
     ),
     compiled(
-        "plain-input-of-the-first-rows", ENGINE + "forward.pxi",
+        "plain-input-of-the-first-rows", ENGINE + "input.pxi",
         "x + rows[k] * n_step", "x + (rows[k] - f.n0) * n_step",
         "test_shares.py::test_recurrent_layers[lstm-rows-full]",
     ),

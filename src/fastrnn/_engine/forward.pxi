@@ -32,6 +32,7 @@ cdef struct Forward:
     Py_ssize_t chunk                # steps whose input is projected at once
     bint reverse, keep
     bint turned                     # this step goes through its panels from the last to the first
+    bint together                   # and multiplies x by each panel just before it multiplies h
     bint scan                       # panel by panel through the steps of a chunk
     bint far                        # what is read and written does not stay in cache
     bint far_sums                   # nor does the projected input
@@ -69,7 +70,8 @@ cdef struct Forward:
     const_row* zero_rows            # [R] -> zeros
     real** h_out                    # [rows of a step] -> [P]: where the projected belongs
     real** y_out
-    RoundedRows rounded             # of weights in low precision: the rows to be multiplied
+    RoundedRows rounded_x           # of weights in low precision: the rows to be multiplied, of a chunk's x
+    RoundedRows rounded             # and of a step's h
     real* products                  # [R][panel][width * VLEN]: U h' before its norm, where there is one
     real** product_rows             # [R] -> the vectors that the state feeds
     real* sums                      # [shares][group_tiles][TILE_STEP * VLEN]: normalised, on their way to the gates
@@ -115,11 +117,6 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
         place_masks(&f.masks, f.w, f.n0, f.n1, f.ids != NULL, space)
         f.h_seen = <real*>carve(space, R * f.w.P * sizeof(real) if f.masks.state.threshold else 0)
     f.c_before = <real*>carve(space, R * H * sizeof(real) if overwrites_cells(f) else 0)
-
-
-cdef inline bint masks_input(const Forward* f) noexcept nogil:
-    """Whether rows of x are copied behind a mask; ids are scaled as their rows of weights are gathered."""
-    return f.ids == NULL and f.masks.input.threshold != 0
 
 
 cdef inline Py_ssize_t lists_of(const Forward* f) noexcept nogil:
@@ -218,74 +215,6 @@ cdef inline Py_ssize_t time_of(Py_ssize_t s, Py_ssize_t T, bint reverse) noexcep
     return T - 1 - s if reverse else s
 
 
-cdef void project_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """z = bias + W x for the run's real rows of the steps begin ... end - 1."""
-    cdef const Pack* w = f.w
-    cdef Py_ssize_t M
-    if f.ids != NULL:
-        gather_input(f, begin, end)
-        return
-    M = list_input(f, begin, end)
-    if w.storage != FULL_PRECISION:
-        project_low(f, M)
-    else:
-        share_product(f.team, f.shares, M, f.x_rows, run_of(w.I), &w.input, f.bias_rows, w.layout.width * VLEN, f.z_rows,
-                      f.step.input_step)
-
-
-cdef Py_ssize_t list_input(Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """Point at the rows of x of these steps, copies where they are masked; return how many they are."""
-    cdef const Steps* steps = f.steps
-    cdef Py_ssize_t s, t, n, k, first, count, M = 0, I = f.w.I, n_step = f.x.n_step
-    cdef bint masked = masks_input(f)
-    cdef const int32_t* rows
-    cdef const real* x
-    for s in range(begin, end):
-        t = time_of(s, steps.T, f.reverse)
-        first = place_of(steps, t, f.n0)
-        rows, count, x = rows_at(steps, t) + first, place_of(steps, t, f.n1) - first, row_at(&f.x, t, 0)
-        for k in range(count):
-            f.x_rows[M + k] = x + rows[k] * n_step
-        for k in range(count if masked else 0):
-            n = rows[k]
-            multiply_row(f.x_masked + (M + k) * I, f.x_rows[M + k], f.masks.of_input + n * I, I)
-            f.x_rows[M + k] = f.x_masked + (M + k) * I
-        M += count
-    return M
-
-
-cdef void gather_input(const Forward* f, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """z of ids: no product is needed."""
-    cdef const Steps* steps = f.steps
-    cdef Py_ssize_t s, t, n, k, symbol, m = 0
-    for s in range(begin, end):
-        t = time_of(s, steps.T, f.reverse)
-        for k in range(place_of(steps, t, f.n0), place_of(steps, t, f.n1)):
-            n = rows_at(steps, t)[k]
-            symbol = f.ids[t * f.x.t_step + n * f.x.n_step]
-            gather_row(f, symbol, scale_of(&f.masks, n, symbol), f.z_rows[m])
-            m += 1
-
-
-cdef void gather_row(const Forward* f, Py_ssize_t symbol, real scale, real* z) noexcept nogil:
-    """z OUT: the product with a one-hot row, which may be scaled, is a row of the weights."""
-    if f.w.storage != FULL_PRECISION:
-        gather_low(f, symbol, z)
-        return
-    cdef const Layout* a = &f.w.layout
-    cdef const real* row = f.w.rows + symbol * a.gates * a.H
-    cdef const real* bias = f.w.bias
-    cdef Py_ssize_t unit
-    cdef int p, v
-    for p in range(a.count):
-        for v in range(part_vectors(a, &a.input, p)):
-            unit = unit_of(a, p, v)
-            v_store(z + v * VLEN, v_fma(v_set(scale), v_load_n(row + a.order[v] * a.H + unit, lanes(a.H, unit)),
-                                        v_load(bias + v * VLEN)))
-        z += f.step.input_step
-        bias += a.width * VLEN
-
-
 cdef bint begin_step(Forward* f, Py_ssize_t t, int* count) noexcept nogil:
     """Point the step at its rows' states and outputs; return whether any row has a state that is not zero."""
     cdef Step* s = &f.step
@@ -375,7 +304,8 @@ cdef void sweep(Forward* f, const Part* part, const Panels* b, const_row* h, int
                 gates_forward gates) noexcept nogil:
     """Add a product to the input's share of the step, and end the tiles by the gates."""
     if f.w.storage != FULL_PRECISION:
-        h = round_rows(f, h, count, f.w.H)
+        round_rows(f.w, &f.rounded, h, count, f.w.H)
+        h = f.rounded.row_of
     cdef Sweep s = Sweep(f, part, b, h, count, started, gates)
     if f.shares == 1:
         sweep_share(&s, 0, 0)
@@ -396,11 +326,15 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
     cdef Group group
     cdef int row, most_panels = max(GROUP_ROWS // max(s.count, 1), 1), most_rows = rows_of_group(s.count)
     cdef Walk walk = share_of_panels(a.count, f.shares, share, f.turned)
+    if f.together:
+        most_panels = TOGETHER
     while walk.low < walk.high:
         group.panels = min(most_panels, walk.high - walk.low)
         group.panel = take_panels(&walk, group.panels)
         for row from 0 <= row < s.count by most_rows:
             group.row, group.rows = row, min(most_rows, s.count - row)
+            if f.together:
+                project_group(f, &group)
             if s.part.vectors:
                 multiply(s, &group, f.stack_rows + share * GROUP_ROWS)
             elif f.far:

@@ -109,24 +109,25 @@ cdef void pack_scales(const Layout* a, const Part* part, Py_ssize_t rows, Panels
 
 
 cdef void place_rounded(Forward* f, char** space) noexcept nogil:
-    """Room for the longest rows that a step or a chunk multiplies."""
-    cdef Py_ssize_t M = f.chunk * (f.n1 - f.n0), K = f.w.H if f.ids != NULL else max(f.w.I, f.w.H)
-    if f.w.storage == FULL_PRECISION:
-        M = 0
-    f.rounded.rows = <real*>carve(space, M * rounded_words(f.w.storage, K) * sizeof(real))
-    f.rounded.scales = <real*>carve(space, M * 2 * sizeof(real))
-    f.rounded.row_of = <const_row*>carve(space, M * sizeof(real*))
-    f.rounded.scale_of = <const_row*>carve(space, M * sizeof(real*))
+    """Room for the rows that a chunk and a step multiply."""
+    cdef Py_ssize_t R = f.n1 - f.n0 if f.w.storage != FULL_PRECISION else 0
+    place_rows(f.w, &f.rounded_x, 0 if f.ids != NULL else f.chunk * R, f.w.I, space)
+    place_rows(f.w, &f.rounded, R, f.w.H, space)
 
 
-cdef const_row* round_rows(Forward* f, const_row* rows, Py_ssize_t count, Py_ssize_t K) noexcept nogil:
-    """rows IN [count] -> [K]; return them rounded."""
-    cdef RoundedRows* q = &f.rounded
-    cdef Py_ssize_t m, words = rounded_words(f.w.storage, K)
+cdef void place_rows(const Pack* w, RoundedRows* q, Py_ssize_t count, Py_ssize_t K, char** space) noexcept nogil:
+    q.rows = <real*>carve(space, count * rounded_words(w.storage, K) * sizeof(real))
+    q.scales = <real*>carve(space, count * 2 * sizeof(real))
+    q.row_of = <const_row*>carve(space, count * sizeof(real*))
+    q.scale_of = <const_row*>carve(space, count * sizeof(real*))
+
+
+cdef void round_rows(const Pack* w, RoundedRows* q, const_row* rows, Py_ssize_t count, Py_ssize_t K) noexcept nogil:
+    """rows IN [count] -> [K]; q OUT."""
+    cdef Py_ssize_t m, words = rounded_words(w.storage, K)
     for m in range(count):
         q.row_of[m], q.scale_of[m] = q.rows + m * words, q.scales + 2 * m
-        round_row(f.w.storage, rows[m], K, q.rows + m * words, q.scales + 2 * m)
-    return q.row_of
+        round_row(w.storage, rows[m], K, q.rows + m * words, q.scales + 2 * m)
 
 
 cdef void multiply_low(const Sweep* s, const Group* group, real** stack_rows) noexcept nogil:
@@ -142,25 +143,27 @@ cdef void multiply_low(const Sweep* s, const Group* group, real** stack_rows) no
 
 
 cdef struct LowProjection:
-    Forward* f
-    const_row* x
+    const Forward* f
     int rows
 
 
-cdef void project_low(Forward* f, Py_ssize_t M) noexcept nogil:
-    """z = bias + W x for the M rows that project_input has listed."""
-    cdef LowProjection p = LowProjection(f, round_rows(f, f.x_rows, M, f.w.I), <int>M)
+cdef void project_low(const Forward* f, Py_ssize_t M) noexcept nogil:
+    """z = bias + W x for the M rows of x that are rounded."""
+    cdef LowProjection p = LowProjection(f, <int>M)
     run_phase(f.team, project_low_share, &p, f.shares)
 
 
 cdef void project_low_share(void* argument, int share, int rank) noexcept nogil:
     cdef LowProjection* p = <LowProjection*>argument
-    cdef Forward* f = p.f
-    cdef const Panels* b = &f.w.input
+    project_low_panels(p.f, p.rows, share_of_panels(p.f.w.input.count, p.f.shares, share, False))
+
+
+cdef void project_low_panels(const Forward* f, int rows, Walk walk) noexcept nogil:
+    """z of the first rows of x in some panels."""
     cdef Py_ssize_t row = f.w.layout.width * VLEN, step = f.step.input_step
-    cdef Walk walk = share_of_panels(b.count, f.shares, share, False)
-    cdef LowProduct product = low_product(f.w.storage, f.w.I, b, row, step)
-    low_panels(&product, walk, p.rows, p.x, f.rounded.scale_of, f.bias_rows, walk.low * row, f.z_rows, walk.low * step)
+    cdef LowProduct product = low_product(f.w.storage, f.w.I, &f.w.input, row, step)
+    low_panels(&product, walk, rows, f.rounded_x.row_of, f.rounded_x.scale_of, f.bias_rows, walk.low * row, f.z_rows,
+               walk.low * step)
 
 
 cdef void gather_low(const Forward* f, Py_ssize_t symbol, real* z) noexcept nogil:

@@ -72,7 +72,8 @@ cpdef list stack_forward(list weights, int D, cnp.ndarray x, active, resets, h0,
                 w.need_input()
             memset(&run[d], 0, sizeof(Forward))
             run[d].w, run[d].steps, run[d].n1, run[d].reverse, run[d].keep = &w.pack, &plan.steps, N, d == 1, keep
-            run[d].s1, run[d].masks = T, new_masks(drawn, k)
+            run[d].s1, run[d].masks, run[d].turned = T, new_masks(drawn, k), w.turned
+            w.turned = w.turned != T % 2
             run[d].y = columns_of(&rows, d * P)
             run[d].ids, run[d].x = ids_of(below), input_rows(below)
             run[d].h0, run[d].c0 = part_of(h_initial, k, N * P), part_of(c_initial, k, N * H)
