@@ -1,4 +1,4 @@
-"""A step of a few rows whose weights lie afar multiplies input and state panel by panel: the same bits as a sequence."""
+"""A step of a few rows whose weights lie afar takes input and state panel by panel: the same bits as a sequence."""
 
 import numpy as np
 import pytest
