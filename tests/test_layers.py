@@ -55,30 +55,6 @@ def test_signatures_name_all_arguments(cls):
     assert inspect.signature(getattr(reference, cls.__name__)) == signature
 
 
-@every_dtype
-@pytest.mark.parametrize("batch_first", [True, False])
-@every_cell
-def test_a_plain_call_is_like_any_other(cell, batch_first, dtype):
-    """x as it lies, alone, takes a way of its own: the same bits, shapes and errors as where something is asked for."""
-    layer = layer_of(cell, batch_first=batch_first, dtype=dtype)
-    x = X.astype(dtype) if batch_first else np.ascontiguousarray(X.astype(dtype).swapaxes(0, 1))
-    (y, state), (other_y, other_state) = layer(x), layer(x, pad="hold")
-    assert_same_bits(y, other_y)
-    assert y.flags.c_contiguous
-    assert y.dtype == dtype
-    assert type(state) is type(other_state)
-    for part, other in zip(np.atleast_1d(state), np.atleast_1d(other_state), strict=True):
-        assert_same_bits(part, other)
-    apart = np.repeat(x, 2, axis=1)[:, ::2]
-    for other in (np.asfortranarray(x), apart, x.tolist(), x.astype(x.dtype.newbyteorder())):
-        assert_same_bits(layer(other)[0], y)
-    for wrong in (x[..., :2], x[0, 0], x[None]):
-        with pytest.raises(ValueError, match="x must have the shape"):
-            layer(np.ascontiguousarray(wrong))
-    assert layer(x[:0])[0].shape == (0, *y.shape[1:])
-    assert layer(np.ascontiguousarray(x[:, :0]))[0].shape == (len(x), 0, y.shape[2])
-
-
 # Parameters
 
 

@@ -84,7 +84,7 @@ MEMORY = [
     ),
     Mutant(
         "segments-gates-of-other-parameters", LAYERS + "tape.py",
-        "            self.check(self.layer)\n", "",
+        "            self.check(self.layer, self.layer._versions())\n", "",
         "test_checkpoint.py::test_gates_and_hidden_gradients[lstm-1-1]",
     ),
     half(

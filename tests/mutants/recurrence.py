@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mutant import ENGINE, LAYERS, REFERENCE, Mutant, compiled, differences, equations
 
-PLAIN = "test_layers.py::test_a_plain_call_is_like_any_other[lstm-True-float32]"
+PLAIN = "test_plain_calls.py::test_x_alone[lstm-True-float32]"
 STAY = "test_ragged.py::test_rows_that_stay_the_same"
 
 CELLS = [
@@ -474,7 +474,7 @@ IN_PYTHON = [
     ),
     compiled(
         "plain-call-keeps-a-tape", ENGINE + "call.pxi",
-        "h, c, False,\n", "h, c, True,\n",
+        "h, c, keep,\n", "h, c, True,\n",
         "test_tape.py::test_memory_of_a_call",
     ),
     compiled(
@@ -484,12 +484,37 @@ IN_PYTHON = [
     ),
     compiled(
         "plain-call-takes-any-width", ENGINE + "call.pxi",
-        " or given.shape[2] != I", "",
+        "given.shape[2] != I", "False",
         PLAIN,
     ),
     compiled(
+        "plain-call-writes-into-its-state", ENGINE + "call.pxi",
+        " and lies_apart(out, c0)", "",
+        "test_plain_calls.py::test_out_in_the_memory_of_an_input[c]",
+    ),
+    compiled(
+        "plain-call-writes-into-a-last-byte", ENGINE + "call.pxi",
+        "low + cnp.PyArray_NBYTES(array) <= other_low", "low <= other_low",
+        "test_plain_calls.py::test_out_in_the_memory_of_an_input[x]",
+    ),
+    compiled(
+        "plain-call-takes-any-state", ENGINE + "call.pxi",
+        "not has_shape(c0, K, N, w.H)", "False",
+        "test_plain_calls.py::test_a_state[lstm-True-float32]",
+    ),
+    compiled(
+        "plain-call-keeps-the-callers-state", ENGINE + "call.pxi",
+        "h0, c0 = copied(h0), copied(c0)", "h0, c0 = h0, copied(c0)",
+        "test_plain_calls.py::test_training[True-gru-True-float32]",
+    ),
+    Mutant(
+        "plain-call-drops-nothing", LAYERS + "_recurrent.py",
+        'return bool(between or of["input_dropout"]', 'return bool(of["input_dropout"]',
+        "test_plain_calls.py::test_what_is_drawn_is_asked_for[dropout]",
+    ),
+    compiled(
         "plain-call-takes-any-byte-order", ENGINE + "call.pxi",
-        "cnp.PyArray_ISCARRAY_RO(given)", "cnp.PyArray_IS_C_CONTIGUOUS(given)",
+        "cnp.PyArray_ISCARRAY_RO(array)", "cnp.PyArray_IS_C_CONTIGUOUS(array)",
         PLAIN,
     ),
     Mutant(

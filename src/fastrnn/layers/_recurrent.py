@@ -136,6 +136,13 @@ class RecurrentBase(Layer):
         """Return what belongs to the k-th layer and direction, in the order of `KINDS`; None for what it has not."""
         return [None if name is None else values[name] for name in self._groups[k]]
 
+    @property
+    def _drops(self) -> bool:
+        """Whether a forward call draws masks."""
+        of = self.__dict__  # past the descriptors, which would cost as much as all else in a small call
+        between = of["dropout"] or of["weight_dropout"]
+        return bool(between or of["input_dropout"] or of["recurrent_dropout"] or self.zoneout)
+
     def _draw(self, p: float) -> tuple[int, int, float] | None:
         """Return what determines the masks of this forward call, or None where p is 0."""
         return (self._dropout_seed, self.forward_count, p) if p else None

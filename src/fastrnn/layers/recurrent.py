@@ -84,10 +84,10 @@ class Recurrent(RecurrentBase):
         TypeError, ValueError
             Naming the argument, what was expected and what came.
         """
-        if state is None and lengths is None and mask is None and resets is None and out is None and pad == "zero":
+        if lengths is None and mask is None and resets is None and pad == "zero":
             engine = _engine.load(self.dtype)
-            weights = self._weights(engine)[0]
-            plain = engine.plain_call(weights, self._directions, x, self.input_size, self.batch_first)
+            weights, D = self._weights(engine)[0], self._directions
+            plain = engine.plain_call(weights, D, x, state, out, self.input_size, self.batch_first, False)
             if plain is not None:
                 return plain
         y, final, _ = self._run(x, state, lengths, mask, resets, pad, out, keep=False)
@@ -143,11 +143,26 @@ class Recurrent(RecurrentBase):
         >>> plain.nbytes, small.nbytes
         (960000, 972)
         """
-        check_checkpoint(checkpoint, tape_dtype)
-        y, final, tape = self._run(x, state, lengths, mask, resets, pad, out, True, checkpoint, tape_dtype)
+        plain = None
+        if lengths is mask is resets is checkpoint is tape_dtype is None and pad == "zero" and not self._drops:
+            plain = self._forward_plain(x, state, out)
+        y, final, tape = plain or self._run(x, state, lengths, mask, resets, pad, out, True, checkpoint, tape_dtype)
         assert tape is not None
         self.forward_count += 1
         return y, final, tape
+
+    def _forward_plain(self, x: Any, state: State, out: Array | None) -> tuple[Array, State, Tape] | None:
+        """Run for training where the arguments are as the engine wants them, or return None."""
+        engine = _engine.load(self.dtype)
+        (weights, versions), D, I = self._weights(engine), self._directions, self.input_size
+        plain = engine.plain_call(weights, D, x, state, out, I, self.batch_first, True)
+        if plain is None:
+            return None
+        y, final, kept = plain
+        N, T, _ = shape = y.shape
+        if not self.batch_first:
+            N, T = T, N
+        return y, final, Tape(self, versions, shape, True, False, None, None, T, N, kept)
 
     def _run(
         self,
@@ -162,7 +177,9 @@ class Recurrent(RecurrentBase):
         checkpoint: str | int | None = None,
         tape_dtype: str | None = None,
     ) -> tuple[Array, State, Tape | None]:
+        """Check every argument, and run for inference or, if `keep`, for training."""
         engine = _engine.load(self.dtype)
+        check_checkpoint(checkpoint, tape_dtype)
         hold = arguments.check_pad(pad)
         rows, batched = arguments.check_input(x, self.input_size, self.batch_first, self.dtype)
         (T, N), D, P = rows.shape[:2], self._directions, self._output_size
@@ -250,8 +267,9 @@ class Recurrent(RecurrentBase):
     ) -> tuple[Array | None, State, dict[str, Array]]:
         if not isinstance(tape, Tape):
             raise TypeError(f"tape must come from this layer's forward, got {type(tape).__name__}")
-        tape.check(self)
         engine = _engine.load(self.dtype)
+        weights, versions = self._weights(engine)
+        tape.check(self, versions)
         T, N, D = tape.T, tape.N, self._directions
         above = arguments.check_gradient(dy, tape.y_shape, self.dtype)
         if above is not None:
@@ -267,8 +285,7 @@ class Recurrent(RecurrentBase):
         arrays = self._rooms_for_gradients(engine, ids, read)
         rooms = [self._named(arrays, k) for k in range(len(self._groups))]
         watched = [np.zeros((T, N, self._output_size), self.dtype) for _ in rooms] if tape.watching else None
-        weights = tape.weights or self._weights(engine)[0]
-        given = (weights, D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold)
+        given = (tape.weights or weights, D, tape.kept, above, dh, dc, dx, rooms, dh0, dc0, watched, tape.hold)
         if isinstance(tape.kept, list):
             engine.stack_backward(*given, tape.dropout, tape.drawn, places)
         else:

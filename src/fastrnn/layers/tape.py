@@ -42,13 +42,13 @@ class Tape:
     drawn: Drawn | None = None  # within the layers
     weights: list[Any] | None = None  # the packed parameters of this call, where they are not the layer's
 
-    def check(self, layer: Any) -> None:
-        """Refuse a backward pass that this tape cannot serve."""
+    def check(self, layer: Any, versions: tuple[int, ...]) -> None:
+        """Refuse a backward pass that this tape cannot serve; `versions`: of the layer's parameters now."""
         if self.layer is not layer:
             raise ValueError(f"tape was made by another layer, {self.layer!r}")
         if self.spent:
             raise ValueError("tape is spent: one backward uses it up, unless called with retain=True")
-        if self.versions != layer._versions():
+        if self.versions != versions:
             raise ValueError("tape is older than the layer's parameters, which have changed since its forward")
 
     def spend(self) -> None:
@@ -124,7 +124,7 @@ class Tape:
         self._refuse_spent("gates")
         names, whole = self.layer._gate_names, self.kept
         if not isinstance(whole, list):
-            self.check(self.layer)
+            self.check(self.layer, self.layer._versions())
             whole = whole.whole(self.weights or self.layer._weights(_engine.load(self.layer.dtype))[0])
         return [{name: self._show(self._part(kept, name, names)) for name in names} for kept in whole]
 

@@ -183,7 +183,7 @@ class Recurrent(RecurrentBase):
         """Return the gradients of x (None for ids), of the initial state, and {parameter name: gradient}."""
         if not isinstance(tape, Tape):
             raise TypeError(f"tape must come from this layer's forward, got {type(tape).__name__}")
-        tape.check(self)
+        tape.check(self, self._versions())
         given = arguments.check_gradient(dy, tape.y_shape, self.dtype)
         last = self._state(dstate, tape.N, tape.batched, "dstate")
         above = np.zeros(tape.y_shape, self.dtype) if given is None else given
