@@ -12,15 +12,15 @@
  * first, which fetches the panel, for a part of what is ahead. */
 ALWAYS_INLINE void panel_rows(ptrdiff_t rows, int vectors, Fill fill, const real *const *a, ptrdiff_t a_offset,
     const real *b, const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out,
-    ptrdiff_t out_offset, Ahead ahead)
+    ptrdiff_t out_offset, Asked ahead)
 {
     const int most = tile_rows(registers_of(fill, vectors));
     for (ptrdiff_t m = 0; m < rows;) {
         const int count = next_rows(rows - m, most);
         for (ptrdiff_t r = m + count; r < rows && r < m + count + most && init[r] != init[m]; r++)
             prefetch_row(init[r] + init_offset, vectors * VLEN);
-        tile(count, vectors, fill, a + m, a_offset, b, inner, init + m, init_offset, out + m, out_offset,
-            m ? next_ahead(&ahead, inner->runs * inner->run) : NULL);
+        const Asked asked[] = {take_lines(&ahead, m ? inner->runs * inner->run : 0), {NULL, 0, 0}};
+        tile(count, vectors, fill, a + m, a_offset, b, inner, init + m, init_offset, out + m, out_offset, asked);
         m += count;
     }
 }
@@ -69,7 +69,7 @@ static void gemm(ptrdiff_t rows, const real *const *a, const Inner *inner, const
         } while (first < length);
         if (tail.runs)
             panel_rows(rows, vectors, fill, a, tail_a, panel + tail_b, &tail, from, p * from_panel, out, p * out_panel,
-                (Ahead){NULL, NULL});
+                (Asked){NULL, 0, 0});
     }
 }
 

@@ -63,14 +63,21 @@ ALWAYS_INLINE int next_panels(const Panels *b, const Walk *walk, int most)
  * comes from so far that the hardware's prefetchers do not bring it in time; from the third cache they mostly do, and
  * asking would cost 3 %. */
 #define ASKED_MATRIX (1 << 23)
-ALWAYS_INLINE Ahead panel_ahead(const Panels *b, int p, ptrdiff_t k, ptrdiff_t count)
+ALWAYS_INLINE Asked panel_ahead(const Panels *b, int p, ptrdiff_t k, ptrdiff_t count)
 {
-    const ptrdiff_t end = (k + count) * b->row_step;
-    const real *panel;
+    const ptrdiff_t first = k * b->row_step, end = (k + count) * b->row_step;
     if (p < 0 || p >= b->count || b->count * b->panel_step * (ptrdiff_t)sizeof(real) <= ASKED_MATRIX)
-        return (Ahead){NULL, NULL};
-    panel = panel_data(b, p);
-    return (Ahead){panel + k * b->row_step, panel + (end < b->panel_step ? end : b->panel_step)};
+        return (Asked){NULL, 0, 0};
+    return (Asked){panel_data(b, p) + first, PER_LINE, ((end < b->panel_step ? end : b->panel_step) - first) / PER_LINE};
+}
+
+/* Up to `count` of these lines, which are taken from them. */
+ALWAYS_INLINE Asked take_lines(Asked *from, ptrdiff_t count)
+{
+    Asked part = *from;
+    if (part.lines > count) part.lines = count;
+    from->next += part.lines * part.step, from->lines -= part.lines;
+    return part;
 }
 
 #endif

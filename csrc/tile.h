@@ -17,6 +17,13 @@ typedef struct {
 #define TILE_VECTORS 4
 #define MOST_ROWS 12
 
+/* Memory that tiles of several rows ask for while they compute, a line with each k: `lines` lines, each `step` behind the
+ * one before, then those of the next such stream; the last has none. Nothing is read, so that they may lie anywhere. */
+typedef struct {
+    const real *next;
+    ptrdiff_t step, lines;
+} Asked;
+
 /* Rows of a tile of 1, 2, 3 and 4 vectors. Accumulators, then one vector of B and a row's broadcast each (or the other
  * way round, whichever is fewer) fit the register file: 24 + 6 + 1 of 32, 12 + 3 + 1 of 16. */
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -146,18 +153,57 @@ ALWAYS_INLINE void store_across(const int across, const int left, real *p, vec a
                                         : (panels - 1) * (panel) + ((v) - before) * across * VLEN)
 #define WEIGHTS_AT(v) ((v) / vectors * step.b + (v) % vectors * VLEN)
 
+/* One k of a tile: x in row[.][k] times the weights at b. */
+ALWAYS_INLINE void tile_step(const int rows, const int vectors, const int panels, const Fill fill, const real *const *row,
+    ptrdiff_t k, const real *b, const PanelSteps step, vec (*acc)[PANELS_AT_ONCE * TILE_VECTORS], hvec *acc_half)
+{
+    const int before = (panels - 1) * vectors;
+    const int whole = before + whole_registers(fill, vectors), half = half_registers(fill, vectors);
+    if (rows < whole + half || panels > 1) { /* the fewer of rows and registers of weights stay in registers */
+        vec x[MOST_ROWS];
+        UNROLL for (int r = 0; r < rows; r++)
+            x[r] = v_set(row[r][k]);
+        UNROLL for (int v = 0; v < whole; v++) {
+            vec w = v_load(b + WEIGHTS_AT(v));
+            if (rows > 1) IN_REGISTER(w);
+            UNROLL for (int r = 0; r < rows; r++)
+                acc[r][v] = v_fma(x[r], w, acc[r][v]);
+        }
+        if (half) {
+            hvec w = h_load(b + WEIGHTS_AT(whole));
+            if (rows > 1) IN_REGISTER(w);
+            UNROLL for (int r = 0; r < rows; r++)
+                acc_half[r] = h_fma(v_lower(x[r]), w, acc_half[r]);
+        }
+    } else {
+        vec w[TILE_VECTORS];
+        hvec w_half = {0};
+        UNROLL for (int v = 0; v < whole; v++) {
+            w[v] = v_load(b + WEIGHTS_AT(v));
+            if (rows > 1) IN_REGISTER(w[v]);
+        }
+        if (half) {
+            w_half = h_load(b + WEIGHTS_AT(whole));
+            if (rows > 1) IN_REGISTER(w_half);
+        }
+        UNROLL for (int r = 0; r < rows; r++)
+            TILE_ROW_ADD(r, k, w, w_half)
+    }
+}
+
 SPECIALISED void tile_body(const int rows, const int vectors, const int panels, const Fill fill, const real *const *a,
     ptrdiff_t a_offset, const real *b, const Inner *inner, const real *const *init, ptrdiff_t init_offset,
-    real *const *out, ptrdiff_t out_offset, PanelSteps step, const real *ahead)
+    real *const *out, ptrdiff_t out_offset, PanelSteps step, const Asked *asked)
 {
     const int before = (panels - 1) * vectors, across = side_by_side(fill);
     const int whole = before + whole_registers(fill, vectors), half = half_registers(fill, vectors);
-    const int few_rows = rows < whole + half; /* the fewer of rows and registers of weights stay in registers */
-    const int late = few_rows || panels > 1 ? 0 : LATE;
+    const int late = rows < whole + half || panels > 1 ? 0 : LATE;
     vec acc[MOST_ROWS][PANELS_AT_ONCE * TILE_VECTORS];
     hvec acc_half[MOST_ROWS];
     const real *row[MOST_ROWS];
     const ptrdiff_t a_step = inner->a_step, b_step = inner->b_step;
+    const real *ahead = asked ? asked->next : NULL;
+    ptrdiff_t left = asked ? asked->lines : 0;
     UNROLL for (int r = 0; r < rows; r++) {
         row[r] = a[r] + a_offset;
         UNROLL for (int v = 0; v < whole; v++)
@@ -166,42 +212,18 @@ SPECIALISED void tile_body(const int rows, const int vectors, const int panels, 
     }
     for (ptrdiff_t s = 0; s < inner->runs; s++) {
         const ptrdiff_t run = late && s == inner->runs - 1 && inner->run >= late ? inner->run - late : inner->run;
-        for (ptrdiff_t k = 0, end = run * a_step; k != end; k += a_step, b += b_step) {
-            if (rows > 1 && fill == WHOLE && ahead) {
-                PREFETCH_FAR(ahead);
-                ahead += PER_LINE;
+        ptrdiff_t k = 0;
+        for (ptrdiff_t end = run * a_step; rows > 1 && left && k != end; k += a_step, b += b_step) {
+            PREFETCH_FAR(ahead);
+            ahead += asked->step;
+            if (--left == 0) {
+                asked++;
+                ahead = asked->next, left = asked->lines;
             }
-            if (few_rows || panels > 1) {
-                vec x[MOST_ROWS];
-                UNROLL for (int r = 0; r < rows; r++)
-                    x[r] = v_set(row[r][k]);
-                UNROLL for (int v = 0; v < whole; v++) {
-                    vec w = v_load(b + WEIGHTS_AT(v));
-                    if (rows > 1) IN_REGISTER(w);
-                    UNROLL for (int r = 0; r < rows; r++)
-                        acc[r][v] = v_fma(x[r], w, acc[r][v]);
-                }
-                if (half) {
-                    hvec w = h_load(b + WEIGHTS_AT(whole));
-                    if (rows > 1) IN_REGISTER(w);
-                    UNROLL for (int r = 0; r < rows; r++)
-                        acc_half[r] = h_fma(v_lower(x[r]), w, acc_half[r]);
-                }
-            } else {
-                vec w[TILE_VECTORS];
-                hvec w_half = {0};
-                UNROLL for (int v = 0; v < whole; v++) {
-                    w[v] = v_load(b + WEIGHTS_AT(v));
-                    if (rows > 1) IN_REGISTER(w[v]);
-                }
-                if (half) {
-                    w_half = h_load(b + WEIGHTS_AT(whole));
-                    if (rows > 1) IN_REGISTER(w_half);
-                }
-                UNROLL for (int r = 0; r < rows; r++)
-                    TILE_ROW_ADD(r, k, w, w_half)
-            }
+            tile_step(rows, vectors, panels, fill, row, k, b, step, acc, acc_half);
         }
+        for (ptrdiff_t end = run * a_step; k != end; k += a_step, b += b_step)
+            tile_step(rows, vectors, panels, fill, row, k, b, step, acc, acc_half);
         if (run != inner->run) {
             vec w[LATE + 1][TILE_VECTORS];
             hvec w_half[LATE + 1];
@@ -231,15 +253,15 @@ SPECIALISED void tile_body(const int rows, const int vectors, const int panels, 
 #undef WEIGHTS_AT
 
 typedef void (*tile_function)(const real *const *a, ptrdiff_t a_offset, const real *b, const Inner *inner,
-    const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset, const real *ahead);
+    const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset, const Asked *asked);
 
 #define DEFINE_TILE(rows, vectors, fill)                                                                               \
     static void tile_##rows##x##vectors##_##fill(const real *const *a, ptrdiff_t a_offset, const real *b,              \
         const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset,    \
-        const real *ahead)                                                                                             \
+        const Asked *asked)                                                                                            \
     {                                                                                                                  \
         const PanelSteps none = {0, 0, 0};                                                                             \
-        tile_body(rows, vectors, 1, fill, a, a_offset, b, inner, init, init_offset, out, out_offset, none, ahead);     \
+        tile_body(rows, vectors, 1, fill, a, a_offset, b, inner, init, init_offset, out, out_offset, none, asked);     \
     }
 #define TILE_NAME(rows, vectors, fill) tile_##rows##x##vectors##_##fill,
 
@@ -272,31 +294,16 @@ static const tile_function TILES[][TILE_VECTORS][MOST_ROWS] = {TILE_TABLE(WHOLE,
 static const tile_function TILES[][TILE_VECTORS][MOST_ROWS] = {TILE_TABLE(WHOLE, ROWS_1, ROWS_2, ROWS_3, ROWS_4)};
 #endif
 
-/* Memory that tiles ask for while they compute, a line with every k but the last few. The last tile may ask beyond the
- * end, and of the array: nothing is read. */
-typedef struct {
-    const real *next, *end;
-} Ahead;
-
-/* What a tile of `count` values of k is to ask for; NULL where nothing is left. */
-ALWAYS_INLINE const real *next_ahead(Ahead *ahead, ptrdiff_t count)
-{
-    const real *next = ahead->next;
-    if (next >= ahead->end) return NULL;
-    ahead->next += count * PER_LINE;
-    return next;
-}
-
 /* out[r][out_offset..] = init[r][init_offset..] + sum over k of a[r][k] b[k][..], rows x vectors * VLEN.
  *   a     IN   [rows] pointers              b    IN   [runs * run, b_step]
  *   init  IN   [rows] pointers, may be out  out  OUT  [rows] pointers
  * out overlaps no a. rows is at most tile_rows(registers_of(fill, vectors)); lanes that hold no column may be left alone.
- * `ahead` is what to ask for meanwhile, or NULL: tiles of several rows do whose fill is WHOLE. */
+ * `asked` is what to ask for meanwhile, or NULL. */
 ALWAYS_INLINE void tile(int rows, int vectors, Fill fill, const real *const *a, ptrdiff_t a_offset, const real *b,
     const Inner *inner, const real *const *init, ptrdiff_t init_offset, real *const *out, ptrdiff_t out_offset,
-    const real *ahead)
+    const Asked *asked)
 {
-    TILES[fill][vectors - 1][rows - 1](a, a_offset, b, inner, init, init_offset, out, out_offset, ahead);
+    TILES[fill][vectors - 1][rows - 1](a, a_offset, b, inner, init, init_offset, out, out_offset, asked);
 }
 
 /* The same for one row and 2 ... PANELS_AT_ONCE panels, a power of two, of which the last has the fill; a LAST_HALF's other

@@ -146,7 +146,7 @@ TIME = [
     ),
     compiled(
         "row-between-tiles-of-a-group-skipped", ENGINE + "forward.pxi",
-        "if m else NULL)\n            m += count", "if m else NULL)\n            m += most",
+        "offset, asked)\n            m += count", "offset, asked)\n            m += most",
         "test_bits.py::test_a_row_does_not_depend_on_its_batch[3-7-gru-float32]",
     ),
     compiled(

@@ -68,13 +68,14 @@ cdef extern from "gemm.h" nogil:
     ctypedef const real* const_row "const real *"
     int panel_vectors(const Panels* b, int p)
     Fill panel_fill(const Panels* b, int p)
-    void tile(int rows, int vectors, Fill fill, const_row* a, Py_ssize_t a_offset, const real* b,
-              const Inner* inner, const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset,
-              const real* ahead)
-    ctypedef struct Ahead:
+    ctypedef struct Asked:
         const real* next
-    const real* next_ahead(Ahead* ahead, Py_ssize_t count)
-    Ahead panel_ahead(const Panels* b, int p, Py_ssize_t k, Py_ssize_t count)
+        Py_ssize_t step, lines
+    int PER_LINE
+    void tile(int rows, int vectors, Fill fill, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
+              const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset, const Asked* asked)
+    Asked panel_ahead(const Panels* b, int p, Py_ssize_t k, Py_ssize_t count)
+    Asked take_lines(Asked* from_, Py_ssize_t count)
     void tile_across(int panels, int vectors, Fill fill, const_row* a, Py_ssize_t a_offset, const real* b, const Inner* inner,
                      const_row* init, Py_ssize_t init_offset, real** out, Py_ssize_t out_offset, PanelSteps step)
     int panels_at_once(const Panels* b)

@@ -23,6 +23,17 @@ cdef class Kept:
     cdef bint reverse
 
 
+cdef enum:
+    MOST_COMING = 7           # y, c, 4 gates and x
+    MOST_ASKED = 4 * MOST_COMING + 2  # streams for a tile: 4 lines of each, the panel to come, and the end
+
+
+cdef struct Coming:
+    # rows that will be needed: those of a step's output, of what it keeps, or of its input
+    const real* data          # [R, columns]
+    Py_ssize_t n_step, columns
+
+
 cdef struct Forward:
     # one run: its shape, its arrays and its workspace; R = n1 - n0
     const Pack* w
@@ -36,9 +47,8 @@ cdef struct Forward:
     bint scan                       # panel by panel through the steps of a chunk
     bint far                        # what is read and written does not stay in cache
     bint far_sums                   # nor does the projected input
-    const real* y_ahead             # then the next step's output [R, P], or NULL
-    const real* gates_ahead         # and what it keeps [R, saved * H], or NULL
-    const real* x_ahead             # and the input of the step a chunk ahead [R, I], or NULL
+    Coming coming[MOST_COMING]      # then what comes next
+    int comings
     Team* team                      # who shares out the panels of a step
     int shares                      # into so many
     Rows x, y, h_kept, c_kept, gates_kept
@@ -122,19 +132,6 @@ cdef void place_forward(Forward* f, char** space) noexcept nogil:
 cdef inline Py_ssize_t lists_of(const Forward* f) noexcept nogil:
     """Lists of rows of z: each share of a scan has its own."""
     return f.shares if f.scan else 1
-
-
-cdef enum:
-    FAR_BYTES = 1 << 21  # of input, output and half of a tape: more comes from far away
-    FAR_COLUMNS = 128    # of input and output: asking for shorter rows costs more than it gains
-
-
-cdef inline bint reaches_far(const Forward* f) noexcept nogil:
-    """Whether to ask for rows a step before they are needed; all must be real."""
-    cdef Cell* cell = &CELLS[f.w.cell]
-    cdef Py_ssize_t kept = (cell.saved + cell.has_c) * f.w.H if f.keep else 0
-    cdef Py_ssize_t numbers = (f.s1 - f.s0) * (f.n1 - f.n0) * (f.w.I + f.w.P + kept // 2)
-    return numbers * <Py_ssize_t>sizeof(real) > FAR_BYTES and min(f.w.I, f.w.P) >= FAR_COLUMNS and f.steps.full
 
 
 cdef enum:
@@ -342,42 +339,6 @@ cdef void sweep_share(void* argument, int share, int rank) noexcept nogil:
             s.gates(&f.step, &group, f.stack + share * GROUP_ROWS * TILE_STEP * VLEN)
 
 
-cdef void aim_ahead(Forward* f, Py_ssize_t s) noexcept nogil:
-    """Where memory is to be asked for what is wanted after step s: while the step computes, it comes."""
-    cdef Py_ssize_t later = time_of(s + 1, f.steps.T, f.reverse)
-    f.y_ahead = f.gates_ahead = f.x_ahead = NULL
-    if s + 1 < f.s1:
-        f.y_ahead = row_at(&f.y, later, f.n0)
-        if f.gates_kept.data != NULL:
-            f.gates_ahead = row_at(&f.gates_kept, later, f.n0)
-    if s + f.chunk < f.s1 and f.ids == NULL:
-        f.x_ahead = row_at(&f.x, time_of(s + f.chunk, f.steps.T, f.reverse), f.n0)
-
-
-cdef void ask_ahead(const Forward* f, int panel, int panels, int row, int rows) noexcept nogil:
-    """Ask for what some rows of these panels' units will need, but for the weights."""
-    cdef Py_ssize_t r, first = panel * f.w.layout.units * VLEN, columns = panels * f.w.layout.units * VLEN
-    cdef int k, saved = 0 if f.gates_ahead == NULL else CELLS[f.w.cell].saved
-    for r in range(row, row + rows):
-        if f.y_ahead != NULL:
-            prefetch_far(f.y_ahead + r * f.y.n_step + first, min(columns, f.w.P - first))
-        for k in range(saved):
-            prefetch_far(f.gates_ahead + r * f.gates_kept.n_step + k * f.w.H + first, min(columns, f.w.H - first))
-        if f.x_ahead != NULL:
-            prefetch_far(f.x_ahead + r * f.x.n_step + first, min(columns, f.w.I - first))
-
-
-cdef void ask_sums(const Sweep* s, const Group* group, int m, int most, int p, int coming) noexcept nogil:
-    """Ask for the sums that the next tile of up to `most` rows starts from: from row m of the group on or, behind all
-    rows, of the panel that comes."""
-    cdef int r, first = group.row + m, end = min(first + most, s.count)
-    cdef int columns = panel_vectors(s.b, p) * VLEN
-    if first == s.count:
-        first, end, p = 0, min(most, s.count), coming
-    for r in range(first, end):
-        prefetch_row(s.f.step.inputs[r] + p * s.f.step.input_step + s.part.first * VLEN, columns)
-
-
 cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexcept nogil:
     """The tiles of a group, into the stack."""
     cdef const Forward* f = s.f
@@ -390,11 +351,12 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
     cdef const Panels* b = s.b
     cdef const_row* h = s.h + group.row
     cdef const_row* inputs = step.inputs + group.row
-    cdef int p, m, vectors, most, count, offset = s.part.first * VLEN, at_once = panels_at_once(b) if group.rows == 1 else 1
+    cdef int p, m, streams, vectors, most, count, offset = s.part.first * VLEN, at_once = panels_at_once(b) if group.rows == 1 else 1
     cdef Walk walk = Walk(group.panel, group.panel + group.panels, f.turned)
     cdef real** out
     cdef Inner inner = run_of(f.w.P if s.started else 0)
-    cdef Ahead ahead
+    cdef Asked ahead
+    cdef Asked asked[MOST_ASKED]
     cdef PanelSteps steps
     inner.b_step = b.row_step
     steps.b, steps.init, steps.out = b.panel_step, step.input_step, TILE_STEP * VLEN
@@ -413,13 +375,13 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
                             inner.run if group.row + group.rows == s.count else 0)
         while m < group.rows:
             count = next_rows(group.rows - m, most)
-            if f.far:
-                ask_ahead(f, p, 1, group.row + m, count)
+            streams = list_ahead(f, asked, p, group.row + m, count) if f.far else 0
+            asked[streams] = take_lines(&ahead, max(inner.run - streams * count, 0) if m else 0)
+            asked[streams + 1].lines = 0
             if f.far_sums:
                 ask_sums(s, group, m + count, most, p, coming_panel(&walk))
             tile(count, vectors, panel_fill(b, p), h + m, 0, b.data + p * b.panel_step, &inner,
-                 inputs + m, p * step.input_step + offset, out + m, offset,
-                 next_ahead(&ahead, inner.run) if m else NULL)
+                 inputs + m, p * step.input_step + offset, out + m, offset, asked)
             m += count
 
 
