@@ -351,7 +351,8 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
     cdef const Panels* b = s.b
     cdef const_row* h = s.h + group.row
     cdef const_row* inputs = step.inputs + group.row
-    cdef int p, m, streams, vectors, most, count, offset = s.part.first * VLEN, at_once = panels_at_once(b) if group.rows == 1 else 1
+    cdef int p, m, streams, vectors, most, count, offset = s.part.first * VLEN
+    cdef int at_once = panels_at_once(b) if group.rows == 1 else 1
     cdef Walk walk = Walk(group.panel, group.panel + group.panels, f.turned)
     cdef real** out
     cdef Inner inner = run_of(f.w.P if s.started else 0)
