@@ -7,6 +7,7 @@ from helpers import CELLS, DTYPES, RECURRENT, assert_same_bits, make, normal, st
 import fastrnn
 
 FAR = (330, 333)  # input and hidden size: both matrices of every cell outgrow the second cache
+FAR_AND_SHARED = (505, 510)  # and a step is long enough for two threads, of a GRU from three rows on
 FAR_IN_INT8 = (645, 650)
 every_cell = pytest.mark.parametrize("cell", CELLS)
 few_rows = pytest.mark.parametrize("N", [1, 3, 6])
@@ -38,6 +39,13 @@ def assert_steps_equal_a_sequence(layer, N: int, state) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_steps_equal_a_sequence(cell, N, dtype, threads):
     layer = make(cell, *FAR, dtype=dtype, seed=0, init=0.05)
+    assert_steps_equal_a_sequence(layer, N, state_like(layer, N, "state"))
+
+
+@few_rows
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_long_steps_equal_a_sequence(cell, N, threads):
+    layer = make(cell, *FAR_AND_SHARED, seed=0, init=0.05)
     assert_steps_equal_a_sequence(layer, N, state_like(layer, N, "state"))
 
 

@@ -513,6 +513,11 @@ IN_PYTHON = [
         "test_plain_calls.py::test_what_is_drawn_is_asked_for[dropout]",
     ),
     compiled(
+        "tape-of-an-input-as-it-will-lie", ENGINE + "forward.pxi",
+        "= x[...], plan, reverse", "= x, plan, reverse",
+        "test_plain_calls.py::test_an_input_whose_shape_is_set_afterwards[zero-None]",
+    ),
+    compiled(
         "plain-call-takes-any-byte-order", ENGINE + "call.pxi",
         "cnp.PyArray_ISCARRAY_RO(array)", "cnp.PyArray_IS_C_CONTIGUOUS(array)",
         PLAIN,

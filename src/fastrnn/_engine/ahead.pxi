@@ -49,7 +49,7 @@ cdef int list_ahead(const Forward* f, Asked* asked, int panel, int row, int rows
 
 
 cdef void ask_ahead(const Forward* f, int panel, int panels, int row, int rows) noexcept nogil:
-    """Ask for the same of several panels at once, where no tile can."""
+    """Ask for the same of several panels at once, where no tile of several rows does."""
     cdef Asked asked[MOST_ASKED]
     cdef int p, k, r
     for p in range(panel, panel + panels):

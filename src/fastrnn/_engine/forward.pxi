@@ -376,7 +376,11 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
                             inner.run if group.row + group.rows == s.count else 0)
         while m < group.rows:
             count = next_rows(group.rows - m, most)
-            streams = list_ahead(f, asked, p, group.row + m, count) if f.far else 0
+            streams = 0
+            if f.far and count > 1:
+                streams = list_ahead(f, asked, p, group.row + m, count)
+            elif f.far:
+                ask_ahead(f, p, 1, group.row + m, count)
             asked[streams] = take_lines(&ahead, max(inner.run - streams * count, 0) if m else 0)
             asked[streams + 1].lines = 0
             if f.far_sums:
@@ -464,7 +468,7 @@ cdef Kept new_kept(const Pack* w, Plan plan, Py_ssize_t T, x, const real* h0, co
     cdef Kept kept = Kept.__new__(Kept)
     cdef Cell* cell = &CELLS[w.cell]
     cdef Py_ssize_t N = plan.steps.N
-    kept.x, kept.plan, kept.reverse = x, plan, reverse
+    kept.x, kept.plan, kept.reverse = x[...], plan, reverse  # x as it lies now: its shape may be set, and say ids
     kept.h0, kept.c0, kept.initial = h0, c0, initial
     kept.h = pooled((T, N, w.P)) if h is None else h
     kept.c = pooled((T, N, apart(w.H))) if cell.has_c else None

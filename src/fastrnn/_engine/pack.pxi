@@ -313,7 +313,7 @@ cdef struct Pack:
 cdef class Weights:
     """The parameters of one layer and direction, and their packs; those that not every call needs follow when used."""
     cdef Pack pack
-    cdef bint turned            # the next call's first step turns round, as if it were the last call's next step
+    cdef bint turned            # the last call's last step went from the last panel to the first: the next goes on from there
     cdef cnp.ndarray weight_ih, weight_hh, weight_hr, peephole
     cdef Buffer state_memory, input_memory, state_back_memory, input_back_memory
 

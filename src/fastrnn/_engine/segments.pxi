@@ -99,7 +99,7 @@ def segments_forward(list weights, int D, cnp.ndarray x, active, resets, h0, c0,
     cdef Segments tape = new_segments(weights, D, x, active, resets, h0, c0, dropout, drawn, steps, half)
     cdef Py_ssize_t g, s, layer, T = x.shape[0], N = x.shape[1], P = tape.h.shape[3], L = len(weights) // D
     cdef int d
-    cdef cnp.ndarray below = x, above = None
+    cdef cnp.ndarray below = tape.x, above = None
     cdef Rows rows, part
     cdef list rooms
     for g in range(len(tape.groups)):
@@ -135,7 +135,7 @@ cdef Segments new_segments(list weights, int D, cnp.ndarray x, active, resets, h
     cdef const Pack* w = &(<Weights>weights[0]).pack
     cdef Cell* cell = &CELLS[w.cell]
     cdef Py_ssize_t T = x.shape[0], N = x.shape[1], k, count = max(ceil_div(T, steps), 1), slots = 3 if half else count + 1
-    tape.x, tape.plan, tape.D, tape.dropout, tape.drawn = x, Plan(T, N, active, resets), D, dropout, drawn
+    tape.x, tape.plan, tape.D, tape.dropout, tape.drawn = x[...], Plan(T, N, active, resets), D, dropout, drawn
     tape.steps, tape.count, tape.inputs, tape.kept = steps, count, [], {}
     tape.groups = [list(range(len(weights)))] if D == 1 else [[k] for k in range(len(weights))]
     tape.last = np.empty((count + 1, D, N), np.int32)
