@@ -7,11 +7,12 @@ cdef enum:
 
 
 cdef inline bint reaches_far(const Forward* f) noexcept nogil:
-    """Whether to ask for rows a step before they are needed; all must be real."""
+    """Whether to ask for rows a step before they are needed; all must be real. A row alone comes unasked."""
     cdef Cell* cell = &CELLS[f.w.cell]
     cdef Py_ssize_t kept = (cell.saved + cell.has_c) * f.w.H if f.keep else 0
-    cdef Py_ssize_t numbers = (f.s1 - f.s0) * (f.n1 - f.n0) * (f.w.I + f.w.P + kept // 2)
-    return numbers * <Py_ssize_t>sizeof(real) > FAR_BYTES and min(f.w.I, f.w.P) >= FAR_COLUMNS and f.steps.full
+    cdef Py_ssize_t R = f.n1 - f.n0, numbers = (f.s1 - f.s0) * R * (f.w.I + f.w.P + kept // 2)
+    return (numbers * <Py_ssize_t>sizeof(real) > FAR_BYTES and min(f.w.I, f.w.P) >= FAR_COLUMNS and R > 1
+            and f.steps.full)
 
 
 cdef void aim_ahead(Forward* f, Py_ssize_t s) noexcept nogil:
@@ -49,13 +50,14 @@ cdef int list_ahead(const Forward* f, Asked* asked, int panel, int row, int rows
 
 
 cdef void ask_ahead(const Forward* f, int panel, int panels, int row, int rows) noexcept nogil:
-    """Ask for the same of several panels at once, where no tile of several rows does."""
-    cdef Asked asked[MOST_ASKED]
-    cdef int p, k, r
-    for p in range(panel, panel + panels):
-        for k in range(list_ahead(f, asked, p, row, rows)):
-            for r in range(rows):
-                prefetch_far(asked[k].next + r * asked[k].step, 1)
+    """Ask for the same of several panels at once, where no tile does."""
+    cdef Py_ssize_t first = panel * f.w.layout.units * VLEN, end = first + panels * f.w.layout.units * VLEN
+    cdef const Coming* coming
+    cdef int k, r
+    for k in range(f.comings):
+        coming = &f.coming[k]
+        for r in range(row, row + rows):
+            prefetch_far(coming.data + r * coming.n_step + first, min(end, coming.columns) - first)
 
 
 cdef void ask_sums(const Sweep* s, const Group* group, int m, int most, int p, int coming) noexcept nogil:

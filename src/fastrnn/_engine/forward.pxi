@@ -376,11 +376,7 @@ cdef void multiply(const Sweep* s, const Group* group, real** stack_rows) noexce
                             inner.run if group.row + group.rows == s.count else 0)
         while m < group.rows:
             count = next_rows(group.rows - m, most)
-            streams = 0
-            if f.far and count > 1:
-                streams = list_ahead(f, asked, p, group.row + m, count)
-            elif f.far:
-                ask_ahead(f, p, 1, group.row + m, count)
+            streams = list_ahead(f, asked, p, group.row + m, count) if f.far else 0
             asked[streams] = take_lines(&ahead, max(inner.run - streams * count, 0) if m else 0)
             asked[streams + 1].lines = 0
             if f.far_sums:
