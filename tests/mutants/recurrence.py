@@ -513,6 +513,16 @@ IN_PYTHON = [
         "test_plain_calls.py::test_what_is_drawn_is_asked_for[dropout]",
     ),
     compiled(
+        "plain-call-writes-where-it-may-not", ENGINE + "call.pxi",
+        " and cnp.PyArray_ISWRITEABLE(out)", "",
+        "test_plain_calls.py::test_out[lstm-True-float32]",
+    ),
+    compiled(
+        "segments-of-an-input-as-it-will-lie", ENGINE + "segments.pxi",
+        "cnp.ndarray below = tape.x, above", "cnp.ndarray below = x, above",
+        "test_plain_calls.py::test_an_input_whose_shape_is_set_afterwards[zero-sqrt]",
+    ),
+    compiled(
         "tape-of-an-input-as-it-will-lie", ENGINE + "forward.pxi",
         "= x[...], plan, reverse", "= x, plan, reverse",
         "test_plain_calls.py::test_an_input_whose_shape_is_set_afterwards[zero-None]",
