@@ -1,18 +1,23 @@
 """Calls in which nothing has to be asked take a way of their own: the same bits, shapes and errors as all others."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from helpers import CELLS, DTYPES, assert_same_bits, is_lstm, make, normal, state_like
 
 I, H, N, T = 3, 5, 4, 6
 X = normal("x", N, T, I)
-every_cell = pytest.mark.parametrize("cell", CELLS)
-every_dtype = pytest.mark.parametrize("dtype", DTYPES)
-either_order = pytest.mark.parametrize("batch_first", [True, False])
 
 
 def layer_of(cell, **options):
     return make(cell, I, H, 2, **{"bidirectional": True, "seed": 0, **options})
+
+
+@pytest.fixture(params=product(CELLS, [True, False], DTYPES), ids=lambda case: "-".join(map(str, case)))
+def layer(request):
+    cell, batch_first, dtype = request.param
+    return layer_of(cell, batch_first=batch_first, dtype=dtype)
 
 
 def x_of(layer) -> np.ndarray:
@@ -23,16 +28,12 @@ def parts(state) -> tuple:
     return state if isinstance(state, tuple) else (state,)
 
 
-@every_dtype
-@either_order
-@every_cell
-def test_x_alone(cell, batch_first, dtype):
-    layer = layer_of(cell, batch_first=batch_first, dtype=dtype)
+def test_x_alone(layer):
     x = x_of(layer)
     (y, state), (other_y, other_state) = layer(x), layer(x, pad="hold")
     assert_same_bits(y, other_y)
     assert y.flags.c_contiguous
-    assert y.dtype == dtype
+    assert y.dtype == layer.dtype
     assert type(state) is type(other_state)
     assert_same_bits(parts(state), parts(other_state))
     apart = np.repeat(x, 2, axis=1)[:, ::2]
@@ -45,11 +46,7 @@ def test_x_alone(cell, batch_first, dtype):
     assert layer(np.ascontiguousarray(x[:, :0]))[0].shape == (len(x), 0, y.shape[2])
 
 
-@every_dtype
-@either_order
-@every_cell
-def test_a_state(cell, batch_first, dtype):
-    layer = layer_of(cell, batch_first=batch_first, dtype=dtype)
+def test_a_state(layer):
     x, state = x_of(layer), state_like(layer, N, "state")
     (y, final), (other_y, other_final) = layer(x, state), layer(x, state, pad="hold")
     assert_same_bits(y, other_y)
@@ -73,17 +70,13 @@ def test_a_state(cell, batch_first, dtype):
                 layer(x, tuple(wrong) if is_lstm(layer) else wrong[0])
 
 
-@every_dtype
-@either_order
-@every_cell
-def test_out(cell, batch_first, dtype):
-    layer = layer_of(cell, batch_first=batch_first, dtype=dtype)
+def test_out(layer):
     x, state = x_of(layer), state_like(layer, N, "state")
     y, _ = layer(x, state)
     out = np.full_like(y, 7)
     assert layer(x, state, out=out)[0] is out
     assert_same_bits(out, y)
-    wide = np.full((*y.shape[:2], 2 * y.shape[2]), 7, dtype)
+    wide = np.full((*y.shape[:2], 2 * y.shape[2]), 7, layer.dtype)
     layer(x, state, out=wide[..., ::2])
     assert_same_bits(wide[..., ::2], y)
     assert (wide[..., 1::2] == 7).all()
@@ -110,15 +103,11 @@ def test_out_in_the_memory_of_an_input(what):
             layer(given["x"], (given["h"], given["c"]), out=out)
 
 
-@every_dtype
-@either_order
-@every_cell
 @pytest.mark.parametrize("with_state", [False, True])
-def test_training(cell, batch_first, dtype, with_state):
+def test_training(layer, with_state):
     """The tape keeps the initial state as it was."""
-    layer = layer_of(cell, batch_first=batch_first, dtype=dtype)
     x, state = x_of(layer), state_like(layer, N, "state") if with_state else None
-    dy = normal("dy", *x.shape[:2], 2 * H, dtype=dtype)
+    dy = normal("dy", *x.shape[:2], 2 * H, dtype=layer.dtype.name)
     expected = layer.forward(x, state, pad="hold")
     y, final, tape = layer.forward(x, state)
     assert_same_bits(y, expected[0])

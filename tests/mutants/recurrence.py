@@ -505,7 +505,7 @@ IN_PYTHON = [
     compiled(
         "plain-call-keeps-the-callers-state", ENGINE + "call.pxi",
         "h0, c0 = copied(h0), copied(c0)", "h0, c0 = h0, copied(c0)",
-        "test_plain_calls.py::test_training[True-gru-True-float32]",
+        "test_plain_calls.py::test_training[gru-True-float32-True]",
     ),
     Mutant(
         "plain-call-drops-nothing", LAYERS + "_recurrent.py",
