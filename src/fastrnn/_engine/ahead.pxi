@@ -1,13 +1,14 @@
-# What a step asks memory for while it computes: the rows of the steps to come, which the hardware's prefetchers, after so
-# few lines of each, do not bring in time.
+# What a step of either pass asks memory for while it computes: rows that it or the steps to come read and write, which the
+# hardware's prefetchers, after so few lines of each, do not bring in time.
 
 cdef enum:
     FAR_BYTES = 1 << 21  # of input, output and half of a tape: more comes from far away
+    SWEPT = 1 << 19      # of recurrent weights: more sweep out of the second cache what was asked for a step before
     FAR_COLUMNS = 128    # of input and output: asking for shorter rows costs more than it gains
 
 
 cdef inline bint reaches_far(const Forward* f) noexcept nogil:
-    """Whether to ask for rows a step before they are needed; all must be real. A row alone comes unasked."""
+    """Whether to ask for rows before they are needed; all must be real. A row alone comes unasked."""
     cdef Cell* cell = &CELLS[f.w.cell]
     cdef Py_ssize_t kept = (cell.saved + cell.has_c) * f.w.H if f.keep else 0
     cdef Py_ssize_t R = f.n1 - f.n0, numbers = (f.s1 - f.s0) * R * (f.w.I + f.w.P + kept // 2)
@@ -16,16 +17,20 @@ cdef inline bint reaches_far(const Forward* f) noexcept nogil:
 
 
 cdef void aim_ahead(Forward* f, Py_ssize_t s) noexcept nogil:
-    """Where memory is to be asked for what is wanted after step s: while the step computes, it comes."""
-    cdef Py_ssize_t later = time_of(s + 1, f.steps.T, f.reverse)
+    """Where memory is to be asked for while step s computes: for what the next step writes or, where its weights would
+    sweep that out again, for what step s does."""
+    cdef Py_ssize_t weights = f.w.state.count * f.w.state.panel_step * <Py_ssize_t>sizeof(real)
+    cdef Py_ssize_t written = s if weights > SWEPT else s + 1, t = time_of(written, f.steps.T, f.reverse)
     cdef int k
     f.comings = 0
-    if s + 1 < f.s1:
-        expect_rows(f, &f.y, later, 0, f.w.P)
+    if written < f.s1:
+        expect_rows(f, &f.y, t, 0, f.w.P)
+        if f.keep and f.h_kept.data != f.y.data:
+            expect_rows(f, &f.h_kept, t, 0, f.w.P)
         if f.c_kept.data != NULL:
-            expect_rows(f, &f.c_kept, later, 0, f.w.H)
+            expect_rows(f, &f.c_kept, t, 0, f.w.H)
         for k in range(CELLS[f.w.cell].saved if f.gates_kept.data != NULL else 0):
-            expect_rows(f, &f.gates_kept, later, k * f.w.H, f.w.H)
+            expect_rows(f, &f.gates_kept, t, k * f.w.H, f.w.H)
     if s + f.chunk < f.s1 and f.ids == NULL:
         expect_rows(f, &f.x, time_of(s + f.chunk, f.steps.T, f.reverse), 0, f.w.I)
 

@@ -24,7 +24,7 @@ cdef class Kept:
 
 
 cdef enum:
-    MOST_COMING = 7           # y, c, 4 gates and x
+    MOST_COMING = 8           # y, h, c, 4 gates and x
     MOST_ASKED = 4 * MOST_COMING + 2  # streams for a tile: 4 lines of each, the panel to come, and the end
 
 
