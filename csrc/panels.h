@@ -80,4 +80,14 @@ ALWAYS_INLINE Asked take_lines(Asked *from, ptrdiff_t count)
     return part;
 }
 
+/* What is left of some streams behind the next `count` of their lines. */
+ALWAYS_INLINE Asked *pass_lines(Asked *asked, ptrdiff_t count)
+{
+    while (asked->lines && count > 0) {
+        count -= take_lines(asked, count).lines;
+        if (!asked->lines) asked++;
+    }
+    return asked;
+}
+
 #endif

@@ -150,6 +150,12 @@ TIME = [
         "test_bits.py::test_a_row_does_not_depend_on_its_batch[3-7-gru-float32]",
     ),
     compiled(
+        "product-skipped-where-a-stream-of-lines-ends", "csrc/tile.h",
+        "ahead = asked->next, left = asked->lines;",
+        "ahead = asked->next, left = asked->lines;\n                continue;",
+        "test_far.py::test_every_cell[1-130-full-gru]",
+    ),
+    compiled(
         "row-between-tiles-skipped", "csrc/gemm.h",
         "        m += count;\n", "        m += most;\n",
         "test_bits.py::test_a_row_does_not_depend_on_its_batch[3-7-gru-float32]",

@@ -5,6 +5,7 @@ cdef enum:
     FAR_BYTES = 1 << 21  # of input, output and half of a tape: more comes from far away
     SWEPT = 1 << 19      # of recurrent weights: more sweep out of the second cache what was asked for a step before
     FAR_COLUMNS = 128    # of input and output: asking for shorter rows costs more than it gains
+    LISTED_COLUMNS = 128  # of a tape: listing shorter rows for tiles does
 
 
 cdef inline bint reaches_far(const Forward* f) noexcept nogil:
@@ -74,3 +75,75 @@ cdef void ask_sums(const Sweep* s, const Group* group, int m, int most, int p, i
         first, end, p = 0, min(most, s.count), coming
     for r in range(first, end):
         prefetch_row(s.f.step.inputs[r] + p * s.f.step.input_step + s.part.first * VLEN, columns)
+
+
+cdef inline Py_ssize_t kept_columns(const Backward* b) noexcept nogil:
+    """Numbers of a row of the tape that its gates read, but for h and c of the step before."""
+    return max(CELLS[b.w.cell].saved, 1) * b.w.H
+
+
+cdef bint tiles_have_room(const Backward* b) noexcept nogil:
+    """Whether the tiles that carry a step's gradient have a k for every line of tape and dy that the step before reads."""
+    cdef const Panels* carry = &b.w.state_back
+    cdef Py_ssize_t tape = kept_columns(b)
+    if b.w.layout.state.vectors == 0 or tape < LISTED_COLUMNS:
+        return False
+    return (carry.panel_step // carry.row_step * carry.count * PER_LINE
+            >= tile_rows(registers_of(panel_fill(carry, 0), panel_vectors(carry, 0))) * (tape + b.w.P))
+
+
+cdef inline bint tiles_ask(const Backward* b, const Span* s) noexcept nogil:
+    """Whether the tiles that carry a step's gradient ask for what the gates of the step before read."""
+    return b.listed and s.k1 - s.k0 > 1
+
+
+cdef inline void ask_before(const Backward* b, Py_ssize_t t, Py_ssize_t n) noexcept nogil:
+    """Ask for what the gates of the step before read of one row's tape and dy, where no tile does."""
+    cdef int32_t before = previous_of(b, t, n)
+    cdef const Rows* kept = &b.gates_kept if b.gates_kept.data != NULL else &b.h_kept
+    if not b.t0 <= before < b.t1:
+        return
+    prefetch_far(row_at(kept, before, n), kept_columns(b))
+    if b.dy.data != NULL:
+        prefetch_far(row_at(&b.dy, before, n), b.w.P)
+
+
+cdef Asked* list_before(Backward* b, const Span* s) noexcept nogil:
+    """What the gates of the step before read of a span's rows: tape and dy of that step, and of the one before it c or,
+    of GRUs, h."""
+    cdef Asked* asked = b.asked + ASKED_OF_ROW * s.n0
+    cdef int count = 0
+    if b.gates_kept.data != NULL:
+        count = list_lines(b, s, &b.gates_kept, 1, kept_columns(b), asked, count)
+    if b.dy.data != NULL:
+        count = list_lines(b, s, &b.dy, 1, b.w.P, asked, count)
+    if CELLS[b.w.cell].has_c:
+        count = list_lines(b, s, &b.c_kept, 2, b.w.H, asked, count)
+    else:
+        count = list_lines(b, s, &b.h_kept, 2 if b.gates_kept.data != NULL else 1, b.w.P, asked, count)
+    asked[count] = Asked(NULL, 0, 0)
+    return asked
+
+
+cdef inline int list_lines(const Backward* b, const Span* s, const Rows* a, int back, Py_ssize_t columns, Asked* asked,
+                           int count) noexcept nogil:
+    """Add an array's rows of one or two steps before to `count` streams; return how many there are then. Rows that lie
+    behind each other are one stream."""
+    cdef const int32_t* rows = rows_at(b.steps, s.t)
+    cdef Py_ssize_t k, lines = ceil_div(columns, PER_LINE)
+    cdef int first = count
+    cdef int32_t t
+    cdef const real* row
+    for k in range(s.k0, s.k1):
+        t = previous_of(b, s.t, rows[k])
+        if back == 2 and b.t0 <= t < b.t1:
+            t = previous_of(b, t, rows[k])
+        if not b.t0 <= t < b.t1:
+            continue
+        row = row_at(a, t, rows[k])
+        if count > first and asked[count - 1].next + asked[count - 1].lines * PER_LINE == row:
+            asked[count - 1].lines += lines
+        else:
+            asked[count] = Asked(row, PER_LINE, lines)
+            count += 1
+    return count

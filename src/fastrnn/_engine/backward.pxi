@@ -3,7 +3,8 @@
 # the parameters) and the gradient of the input are products over blocks of whole steps, from the last step down.
 
 cdef enum:
-    FAR_TAPE = 1 << 19  # bytes of a tape, but for the states: of more the rows of a step are asked for a step ahead
+    FAR_TAPE = 1 << 19  # bytes of a tape, but for the states of cells that keep more: more comes from far away
+    ASKED_OF_ROW = 4    # streams: one of each of three arrays, and the last of all
     BLOCK_ROWS = 384  # rows of a block; their gradients of the pre-activations stay in cache until they are used up
 
 
@@ -42,6 +43,7 @@ cdef struct Backward:
     real* db_norm_c                 # OUT [H] or NULL
     bint add                        # dx: add to what is there
     bint far                        # what the cell kept does not stay in cache
+    bint listed                     # and tiles ask for it
     int32_t* previous_room          # [span, R]
     int32_t* previous               # the same by time, [T, R]: see list_previous
     int32_t* last                   # [R]
@@ -51,6 +53,7 @@ cdef struct Backward:
     const_row* dz_input             # [block] -> the vectors that the input feeds
     real* dh                        # [R, carry_row]: carried from the later step
     real* dc                        # [R, state_row]
+    Asked* asked                    # [ASKED_OF_ROW * R]: see list_before
     real** dh_rows                  # [R]: those of the step's active rows
     real* dreset                    # [R, state_row]: the gradient of r * h, where it is needed
     real** dreset_rows              # [R]
@@ -118,6 +121,7 @@ cdef void place_backward(Backward* b, char** space) noexcept nogil:
     b.dz_input = <const_row*>carve(space, M * sizeof(real*))
     b.dh = <real*>carve_rows(b, b.carry_row * sizeof(real), space)
     b.dc = <real*>carve_rows(b, b.state_row * sizeof(real), space)
+    b.asked = <Asked*>carve_rows(b, ASKED_OF_ROW * sizeof(Asked), space)
     b.dh_rows = <real**>carve_rows(b, sizeof(real*), space)
     b.dreset = <real*>carve_rows(b, b.state_row * sizeof(real) if a.candidate.vectors else 0, space)
     b.dreset_rows = <real**>carve_rows(b, sizeof(real*), space)
@@ -199,16 +203,12 @@ cdef void step_gates(Backward* b, const Span* s, bint whole) noexcept nogil:
     cdef const int32_t* rows = rows_at(b.steps, s.t)
     cdef Py_ssize_t k, n, m
     cdef Back back = begin_back(b, s)
-    cdef const Rows* kept = &b.gates_kept if CELLS[w.cell].saved else &b.h_kept
-    cdef int32_t before
+    cdef bint ask = b.far and not tiles_ask(b, s)
     for k in range(s.k0, s.k1):
         n, m = rows[k], s.m + k - s.k0
         point_back(b, &back, s.t, n, m)
-        before = previous_of(b, s.t, n)
-        if b.far and b.t0 <= before < b.t1:
-            prefetch_far(row_at(kept, before, n), read_of(w))
-            if b.dy.data != NULL:
-                prefetch_far(row_at(&b.dy, before, n), w.P)
+        if ask:
+            ask_before(b, s.t, n)
         if w.projected:  # everything that reaches h has gone through R already
             back.dh, back.dy, back.watched = b.dhidden_rows[s.n0 + k - s.k0], NULL, NULL
         elif b.masks.drawn:
@@ -235,11 +235,6 @@ cdef inline Back begin_back(const Backward* b, const Span* s) noexcept nogil:
     back.first, back.end = s.u0 * columns, min(s.u1 * columns, b.w.H)
     back.dz_step = b.block.rows * b.w.layout.width * VLEN
     return back
-
-
-cdef inline Py_ssize_t read_of(const Pack* w) noexcept nogil:
-    """Numbers of a row of the tape that its gates read, but for h and c of the step before."""
-    return max(CELLS[w.cell].saved, 1) * w.H
 
 
 cdef inline int32_t previous_of(const Backward* b, Py_ssize_t t, Py_ssize_t n) noexcept nogil:
@@ -293,13 +288,15 @@ cdef void step_carry(Backward* b, const Span* s) noexcept nogil:
     cdef size_t c_width = (min(s.u1 * columns, b.state_row) - c_first) * sizeof(real)
     cdef Inner inner = across_panels(&b.block, &b.w.layout, &b.w.layout.state)
     cdef real** dh = b.dh_rows + s.n0
+    cdef Asked nothing = Asked(NULL, 0, 0)
+    cdef Asked* asked = list_before(b, s) if tiles_ask(b, s) else &nothing
     for k in range(s.k0, s.k1):
         dh[k - s.k0] = b.dh + rows[k] * b.carry_row
     if b.masks.state.threshold:
-        carry_masked(b, s, rows, &inner)
+        carry_masked(b, s, rows, &inner, asked)
     elif b.w.layout.state.vectors:
-        gemm(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, Walk(s.q0, s.q1, s.t & 1),
-             <const_row*>dh, columns, dh, columns)
+        gemm_asking(s.k1 - s.k0, b.dz_state + s.m, &inner, &b.w.state_back, Walk(s.q0, s.q1, s.t & 1),
+                    <const_row*>dh, columns, dh, columns, asked)
     for k in range(s.k0, s.k1):
         if previous_of(b, s.t, rows[k]) == ZERO:
             memset(b.dh + rows[k] * b.carry_row + first, 0, width)

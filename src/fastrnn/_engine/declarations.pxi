@@ -84,6 +84,8 @@ cdef extern from "gemm.h" nogil:
     int coming_panel(const Walk* walk)
     int take_panels(Walk* walk, int count)
     int next_panels(const Panels* b, const Walk* walk, int most)
+    void gemm_asking(Py_ssize_t rows, const_row* a, const Inner* inner, const Panels* b, Walk walk,
+                     const_row* init, Py_ssize_t init_panel, real** out, Py_ssize_t out_panel, Asked* asked)
     void gemm(Py_ssize_t rows, const_row* a, const Inner* inner, const Panels* b, Walk walk,
               const_row* init, Py_ssize_t init_panel, real** out, Py_ssize_t out_panel)
 

@@ -55,7 +55,8 @@ cdef Cuts cut(const Backward* whole, int slices, Split split, int shares, Py_ssi
         b.block_steps, b.span, b.split = block_steps_of(b.w, b.steps.T, N), span, split
         b.block.shares = 1 if split == SIDE_BY_SIDE or slices > 1 else shares
         b.block.rows = b.block_steps * (b.n1 - b.n0)
-        b.far = split != BY_UNITS and span * N * read_of(b.w) * <Py_ssize_t>sizeof(real) > FAR_TAPE
+        b.far = split != BY_UNITS and span * N * kept_columns(b) * <Py_ssize_t>sizeof(real) > FAR_TAPE
+        b.listed = b.far and tiles_have_room(b)
         if i:
             cuts.gradients.append(gradients_alike(gradients, b.ids != NULL))
         give_into(b, cuts.gradients[i])

@@ -12,14 +12,15 @@ cdef void see_states(Forward* f, Py_ssize_t t, int count) noexcept nogil:
         multiply_row(f.h_seen + k * P, f.step.h_prev[k], f.masks.of_state + rows[k] * P, P)
 
 
-cdef void carry_masked(Backward* b, const Span* s, const int32_t* rows, const Inner* inner) noexcept nogil:
+cdef void carry_masked(Backward* b, const Span* s, const int32_t* rows, const Inner* inner,
+                       Asked* asked) noexcept nogil:
     """What the products give to the state goes through its mask first."""
     cdef Py_ssize_t k, j, columns = TILE_VECTORS * VLEN, first = s.q0 * columns, end = min(s.q1 * columns, b.w.P)
     cdef real** seen = b.dh_seen_rows + s.n0
     cdef real* dh
     cdef const real* mask
-    gemm(s.k1 - s.k0, b.dz_state + s.m, inner, &b.w.state_back, Walk(s.q0, s.q1, False), b.block.zero_rows, 0, seen,
-         columns)
+    gemm_asking(s.k1 - s.k0, b.dz_state + s.m, inner, &b.w.state_back, Walk(s.q0, s.q1, False), b.block.zero_rows, 0,
+                seen, columns, asked)
     for k in range(s.k0, s.k1):
         dh, mask = b.dh + rows[k] * b.carry_row, b.masks.of_state + rows[k] * b.w.P
         for j in range(first, end):
