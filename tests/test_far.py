@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import CELLS, RECURRENT, assert_same_bits, make, normal, run, state_like
+from helpers import RECURRENT, assert_same_bits, make, normal, run, state_like
 
 import fastrnn
 
@@ -41,14 +41,14 @@ def assert_rows_equal_themselves_alone(make_layer, N, form, rows) -> None:
             assert_same_bits(alone[name][:, 0], batch[name][:, n])
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT)
 @every_form
 @pytest.mark.parametrize("H", [NEAR, SWEEPING])
 def test_every_cell(cell, form, H, rows):
     assert_rows_equal_themselves_alone(lambda: make(cell, H, H, seed=0, init=0.05), rows, form, (0, 5, rows - 1))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", RECURRENT)
 @every_form
 def test_both_directions(cell, form, rows):
     def make_layer():

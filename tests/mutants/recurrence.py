@@ -153,7 +153,7 @@ TIME = [
         "product-skipped-where-a-stream-of-lines-ends", "csrc/tile.h",
         "ahead = asked->next, left = asked->lines;",
         "ahead = asked->next, left = asked->lines;\n                continue;",
-        "test_far.py::test_every_cell[1-130-full-gru]",
+        "test_far.py::test_every_cell[1-130-ragged-gru]",
     ),
     compiled(
         "row-between-tiles-skipped", "csrc/gemm.h",
